@@ -1,0 +1,107 @@
+"""ONNX Runtime on the CPU: the default engine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from cca_engines.engine import Array, EngineError, Tensor, check_inputs
+
+# Warnings about graph optimisation are for the exporter's developers, not for
+# somebody who decodes a picture; errors still arrive as exceptions.
+_LOG_ERRORS_ONLY = 3
+
+
+class OnnxRuntimeGraph:
+    """One ONNX Runtime session."""
+
+    def __init__(self, session: ort.InferenceSession, name: str) -> None:
+        self._session = session
+        self._name = name
+        self._inputs = [value.name for value in session.get_inputs()]
+        self._outputs = [value.name for value in session.get_outputs()]
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Input names, in the graph's order."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Output names, in the graph's order."""
+        return self._outputs
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run the graph once on host arrays (see `cca_engines.engine.Graph.run`)."""
+        check_inputs(self, self._name, inputs)
+        try:
+            values = self._session.run(self._outputs, dict(inputs))
+        except Exception as error:  # ONNX Runtime's exceptions share no public base class
+            raise EngineError(f"graph '{self._name}' failed: {_first_line(error)}") from error
+        return dict(zip(self._outputs, values, strict=True))
+
+
+class OnnxRuntimeEngine:
+    """ONNX Runtime's CPU execution provider in float32, all cores."""
+
+    name = "onnxruntime"
+
+    def __init__(self) -> None:
+        self._threads = len(os.sched_getaffinity(0))
+
+    @property
+    def description(self) -> str:
+        """Version, processor and thread count (see `cca_engines.engine.Engine.description`)."""
+        return f"onnxruntime {ort.__version__} float32, {self._threads} threads, {_processor()}"
+
+    def load(self, model: bytes, name: str) -> OnnxRuntimeGraph:
+        """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
+        options = ort.SessionOptions()
+        options.log_severity_level = _LOG_ERRORS_ONLY
+        options.intra_op_num_threads = self._threads
+        # One process often holds several sessions (one a graph) that run in turn:
+        # spinning workers of an idle session would steal the cores of the busy one.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions share no public base class
+            raise EngineError(f"graph '{name}' cannot be loaded: {_first_line(error)}") from error
+        return OnnxRuntimeGraph(session, name)
+
+    def to_device(self, array: Array) -> Tensor:
+        """The array itself, made contiguous: host memory is the device."""
+        return np.ascontiguousarray(array)
+
+    def to_host(self, tensor: Tensor) -> Array:
+        """The tensor itself: host memory is the device."""
+        array: Array = tensor
+        return array
+
+
+def open_engine() -> OnnxRuntimeEngine:
+    """The engine on this machine's CPU."""
+    return OnnxRuntimeEngine()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0]
+
+
+def _processor() -> str:
+    """The instruction set: the library picks its kernels, hence its rounding, by it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    vector = sorted(
+        flag
+        for flag in flags.partition(":")[2].split()
+        if flag.startswith(("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "fphp"))
+    )
+    return f"{platform.machine()} {' '.join(vector)}"
