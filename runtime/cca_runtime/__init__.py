@@ -1,0 +1,62 @@
+"""CCA codec runtime: photographs to small `.cca` streams and back.
+
+    >>> import cca_runtime
+    >>> codec = cca_runtime.load()
+    >>> data = codec.encode(picture)      # numpy uint8 HxWx3, or a PIL image
+    >>> restored = codec.decode(data)     # numpy uint8 HxWx3
+
+Names are resolved on first use, so that `import cca_runtime` costs next to
+nothing and a command-line tool can print its help at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cca_runtime._core import StreamInfo
+    from cca_runtime.codec import Codec, Decoded, Encoded, load
+    from cca_runtime.errors import BadInputError, CcaError, FailureError, StreamError
+    from cca_runtime.pictures import Picture
+
+__all__ = [
+    "BadInputError",
+    "CcaError",
+    "Codec",
+    "Decoded",
+    "Encoded",
+    "FailureError",
+    "Picture",
+    "StreamError",
+    "StreamInfo",
+    "__version__",
+    "load",
+]
+
+_HOMES = {
+    "BadInputError": "errors",
+    "CcaError": "errors",
+    "Codec": "codec",
+    "Decoded": "codec",
+    "Encoded": "codec",
+    "FailureError": "errors",
+    "Picture": "pictures",
+    "StreamError": "errors",
+    "StreamInfo": "_core",
+    "load": "codec",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("cca-codec")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cca_runtime' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"cca_runtime.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

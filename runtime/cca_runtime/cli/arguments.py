@@ -1,0 +1,123 @@
+"""The arguments of `cca-run`. Imports nothing heavy: `--help` must answer at once."""
+
+from __future__ import annotations
+
+import argparse
+
+_ENCODE = """\
+Encode pictures to .cca files.
+
+Reads what Pillow reads (PNG, JPEG, WebP, TIFF, ...); '-' is standard input or
+output. Without -o, PICTURE.png becomes PICTURE.cca beside it."""
+
+_DECODE = """\
+Decode .cca files to pictures.
+
+Writes PNG, JPEG, WebP (lossless) or PPM, by the extension of OUT; '-' is
+standard input or output. Without -o, PICTURE.cca becomes PICTURE.png beside it."""
+
+_INFO = """\
+Describe .cca files and model bundles, without decoding anything."""
+
+_EPILOG = """\
+exit codes: 0 all done, 1 something failed, 2 wrong usage or bad input.
+With several files the rest goes on after an error, and the code is 1."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser for `cca-run` and its commands."""
+    parser = argparse.ArgumentParser(
+        prog="cca-run",
+        description="Learned image compression with CCA models.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_encode(commands)
+    _add_decode(commands)
+    _add_info(commands)
+    return parser
+
+
+def _add_encode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(commands, "encode", "pictures to .cca files", _ENCODE)
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="picture file, or - for stdin")
+    _add_coding(parser)
+    parser.add_argument(
+        "--background", metavar="COLOUR", help="lay COLOUR (a name or #rrggbb) under transparency"
+    )
+    parser.add_argument(
+        "--strip", action="store_true", help="leave out EXIF and XMP (the ICC profile stays)"
+    )
+    parser.add_argument(
+        "--psnr", action="store_true", help="also decode, and report the PSNR in decibels"
+    )
+
+
+def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(commands, "decode", ".cca files to pictures", _DECODE)
+    parser.add_argument("inputs", nargs="+", metavar="IN", help=".cca file, or - for stdin")
+    _add_coding(parser)
+    parser.add_argument(
+        "--format",
+        choices=["png", "jpg", "webp", "ppm"],
+        default="png",
+        help="format where OUT names none (default: png)",
+    )
+
+
+def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(commands, "info", "describe files and bundles", _INFO)
+    parser.add_argument(
+        "inputs", nargs="+", metavar="FILE|BUNDLE", help=".cca file, bundle, or model name"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_coding(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT|DIR",
+        help="output file, directory, or - for stdout; a directory for several inputs",
+    )
+    parser.add_argument(
+        "--model", metavar="BUNDLE", help="model bundle, or name of a shipped model"
+    )
+    parser.add_argument(
+        "--engine", default="onnxruntime", help="what runs the graphs (default: onnxruntime)"
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=_positive,
+        metavar="N",
+        help="refuse larger pictures (default: 268435456)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+    verbosity = parser.add_mutually_exclusive_group()
+    verbosity.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    verbosity.add_argument("-v", "--verbose", action="store_true", help="say more")
+    parser.add_argument("--json", action="store_true", help="report one JSON object a line")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

@@ -1,0 +1,39 @@
+"""`cca-run decode`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cca_runtime.cli.files import STANDARD, plan_outputs
+from cca_runtime.cli.jobs import Result, open_codec, run_jobs
+from cca_runtime.picture_files import check_extension, format_picture
+from cca_runtime.stopwatch import Stopwatch
+
+
+def run(options: argparse.Namespace) -> int:
+    """Decode every input. Returns the exit code."""
+    default = f".{options.format}"
+    outputs = plan_outputs(options.inputs, options.output, default, overwrite=options.overwrite)
+    for output in outputs:
+        check_extension(_extension(output, default))
+    codec = open_codec(options)
+
+    def work(source: str, data: bytes, target: str) -> Result:  # noqa: ARG001
+        decoded = codec.decode_stream(data)
+        watch = Stopwatch()
+        with watch.stage("write"):
+            extension = _extension(target, default)
+            output = format_picture(decoded.picture, extension)
+        height, width = decoded.picture.pixels.shape[:2]
+        metadata = decoded.picture.icc or decoded.picture.exif or decoded.picture.xmp
+        notes = ("PPM holds no metadata: left out",) if metadata and extension == ".ppm" else ()
+        facts = {"width": width, "height": height, "bytes": len(output)}
+        seconds = {**decoded.seconds, **watch.seconds}
+        return Result(output, facts, f"{width}x{height}", seconds, notes)
+
+    return run_jobs(options, outputs, work)
+
+
+def _extension(output: str, default: str) -> str:
+    return default if output == STANDARD else Path(output).suffix.lower() or default

@@ -1,0 +1,53 @@
+"""`cca-run encode`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from typing import Any
+
+from PIL import Image
+
+from cca_runtime.cli.files import plan_outputs
+from cca_runtime.cli.jobs import Result, open_codec, run_jobs
+from cca_runtime.metrics import psnr
+from cca_runtime.pictures import parse_colour, read_picture
+from cca_runtime.stopwatch import Stopwatch
+
+
+def run(options: argparse.Namespace) -> int:
+    """Encode every input. Returns the exit code."""
+    if options.background is not None:
+        parse_colour(options.background)
+    # The codec's own limit is the one that counts, and its error says how to raise it.
+    Image.MAX_IMAGE_PIXELS = None
+    outputs = plan_outputs(options.inputs, options.output, ".cca", overwrite=options.overwrite)
+    codec = open_codec(options)
+
+    def work(source: str, data: bytes, target: str) -> Result:  # noqa: ARG001
+        watch = Stopwatch()
+        with watch.stage("load"):
+            picture = read_picture(data, options.background, max_pixels=codec.max_pixels)
+            if options.strip:
+                picture = dataclasses.replace(picture, exif=None, xmp=None)
+        encoded = codec.encode_picture(picture, reconstruct=options.psnr)
+        height, width = picture.pixels.shape[:2]
+        size = len(encoded.data)
+        facts: dict[str, Any] = {
+            "width": width,
+            "height": height,
+            "bytes": size,
+            "bpp": round(8 * size / (width * height), 6),
+        }
+        summary = f"{width}x{height}, {size:,} bytes, {facts['bpp']:.3f} bpp"
+        if encoded.reconstruction is not None:
+            decibels = psnr(picture.pixels, encoded.reconstruction)
+            # JSON has no infinity: an exact copy is null.
+            facts["psnr"] = round(decibels, 4) if math.isfinite(decibels) else None
+            summary += f", {decibels:.2f} dB"
+        seconds = {**encoded.seconds}
+        seconds["load"] = seconds.get("load", 0.0) + watch.seconds["load"]
+        return Result(encoded.data, facts, summary, seconds, encoded.notes)
+
+    return run_jobs(options, outputs, work)

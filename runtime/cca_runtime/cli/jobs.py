@@ -1,0 +1,138 @@
+"""Running one command over its files: errors, reports and progress."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cca_runtime.cli.files import STANDARD, read_input, write_output
+from cca_runtime.codec import Codec, load
+from cca_runtime.errors import CcaError, FailureError
+from cca_runtime.stopwatch import Stopwatch
+
+_BAR_WIDTH = 30
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one file became.
+
+    Attributes:
+        data: The output's bytes.
+        facts: What the JSON report says, beside names and seconds.
+        summary: The same as one line of text.
+        seconds: Seconds by stage.
+        notes: What could not be kept, one sentence each.
+    """
+
+    data: bytes
+    facts: dict[str, Any]
+    summary: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+Work = Callable[[str, bytes, str], Result]
+"""Does one file: (input name, its bytes, output name) to a result."""
+
+
+def open_codec(options: argparse.Namespace) -> Codec:
+    """The codec that `--model`, `--engine` and `--max-pixels` ask for."""
+    limit = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
+    codec = load(options.model, options.engine, **limit)
+    if options.verbose:
+        _say(f"model {codec.bundle.name} {codec.bundle.model_id.hex()} from {codec.bundle.path}")
+        _say(f"engine {codec.engine.description}")
+    return codec
+
+
+def run_jobs(options: argparse.Namespace, outputs: Sequence[str], work: Work) -> int:
+    """Run `work` on every input, report each, and go on after errors.
+
+    Returns:
+        0 if all went well; the error's own exit code if there was one file; 1 otherwise.
+    """
+    inputs: list[str] = options.inputs
+    codes: list[int] = []
+    progress = _Progress(len(inputs), enabled=not options.quiet and not options.verbose)
+    for source, target in zip(inputs, outputs, strict=True):
+        progress.show(len(codes), source)
+        code, message = _run_job(options, source, target, work)
+        progress.clear()
+        if message:
+            # The report makes way where the data itself goes to standard output.
+            to_stdout = code == 0 and target != STANDARD
+            (sys.stdout if to_stdout else sys.stderr).write(message)
+        codes.append(code)
+    if len(codes) == 1:
+        return codes[0]
+    return 1 if any(codes) else 0
+
+
+def _run_job(options: argparse.Namespace, source: str, target: str, work: Work) -> tuple[int, str]:
+    """Do one file. Returns its exit code and what to print, with line ends."""
+    watch = Stopwatch()
+    try:
+        with watch.stage("load"):
+            data = read_input(source)
+        result = work(source, data, target)
+        with watch.stage("write"):
+            write_output(target, result.data)
+    except CcaError as error:
+        return error.exit_code, f"cca-run: error: {_display(source)}: {error}\n"
+    except MemoryError:
+        failure = FailureError("not enough memory for this picture")
+        return failure.exit_code, f"cca-run: error: {_display(source)}: {failure}\n"
+    for note in result.notes:
+        if not options.quiet:
+            sys.stderr.write(f"cca-run: note: {_display(source)}: {note}\n")
+    seconds = _merge(result.seconds, watch.seconds)
+    if options.json:
+        facts = {"input": source, "output": target, **result.facts}
+        facts["seconds"] = {stage: round(value, 6) for stage, value in seconds.items()}
+        return 0, json.dumps(facts) + "\n"
+    if options.quiet:
+        return 0, ""
+    stages = ", ".join(f"{stage} {value:.3f}" for stage, value in seconds.items())
+    arrow = f"{_display(source)} -> {_display(target)}"
+    return 0, f"{arrow}: {result.summary}, {sum(seconds.values()):.2f} s ({stages})\n"
+
+
+def _merge(inner: dict[str, float], outer: dict[str, float]) -> dict[str, float]:
+    """Seconds of the codec and of the files around it, `load` first and `write` last."""
+    seconds = {"load": outer["load"] + inner.get("load", 0.0)}
+    seconds |= {stage: value for stage, value in inner.items() if stage != "load"}
+    seconds["write"] = outer["write"] + inner.get("write", 0.0)
+    return seconds
+
+
+def _display(name: str) -> str:
+    return "(standard stream)" if name == STANDARD else name
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"cca-run: {text}\n")
+
+
+class _Progress:
+    """One line on a terminal's standard error, only where there is more than one file."""
+
+    def __init__(self, total: int, *, enabled: bool) -> None:
+        self._total = total
+        self._enabled = enabled and total > 1 and sys.stderr.isatty()
+
+    def show(self, done: int, name: str) -> None:
+        if self._enabled:
+            filled = _BAR_WIDTH * done // self._total
+            bar = "#" * filled + "." * (_BAR_WIDTH - filled)
+            sys.stderr.write(f"\r\x1b[K[{bar}] {done}/{self._total} {_display(name)}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self._enabled:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,56 @@
+"""Entry point of `cca-run`: parse, dispatch, and turn exceptions into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cca_runtime.cli.arguments import build_parser
+from cca_runtime.errors import CcaError
+
+_INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `cca-run`.
+
+    Args:
+        arguments: Command-line arguments without the program's name.
+
+    Returns:
+        The exit code: 0, 1 for a failure, 2 for bad input. Wrong usage leaves
+        through `SystemExit(2)`, as argparse does.
+    """
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.version:
+        from cca_runtime import __version__
+
+        print(f"cca-run {__version__}")  # noqa: T201 - this is the tool's output
+        return 0
+    if options.command is None:
+        parser.error("a command is required: encode, decode or info (see cca-run --help)")
+    try:
+        # Each command brings numpy and an engine along: only the one that runs is imported.
+        if options.command == "encode":
+            from cca_runtime.cli.encode import run
+        elif options.command == "decode":
+            from cca_runtime.cli.decode import run
+        else:
+            from cca_runtime.cli.info import run
+        return run(options)
+    except CcaError as error:
+        sys.stderr.write(f"cca-run: error: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader went away; point stdout elsewhere so that Python's exit flush is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("cca-run: interrupted\n")
+        return _INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,374 @@
+"""The codec: pictures to streams and back, with one bundle on one engine."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from cca_engines import Engine, EngineError, Graph, Tensor, fingerprint, open_engine
+from cca_engines import fingerprint_backend as backend_of
+from numpy.typing import NDArray
+
+from cca_runtime._core import (
+    Decoder,
+    Encoder,
+    EntropyTables,
+    StreamInfo,
+    write_stream,
+)
+from cca_runtime.bundle import Bundle, open_bundle
+from cca_runtime.errors import BadInputError, FailureError
+from cca_runtime.padding import Padding, choose_padding, crop, pad
+from cca_runtime.pictures import (
+    DEFAULT_MAX_PIXELS,
+    Picture,
+    Pixels,
+    check_size,
+    from_array,
+    from_pil,
+)
+from cca_runtime.prior_loop import run_prior
+from cca_runtime.stopwatch import Stopwatch
+from cca_runtime.streams import parse, stream_errors
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    PictureLike = NDArray[Any] | Image.Image | Picture
+
+DEFAULT_ENGINE = "onnxruntime"
+
+_SYMBOL_MIN, _SYMBOL_MAX = -(1 << 15), (1 << 15) - 1
+_SCALE = 16
+"""Latents are this much smaller than the padded picture; hyper-latents another 4 times."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A coded picture.
+
+    Attributes:
+        data: The stream, a whole `.cca` file.
+        info: Its header.
+        reconstruction: uint8 [H, W, 3], what `decode` will give, if it was asked for.
+        notes: What could not be kept of the picture, one sentence each.
+        seconds: Wall-clock seconds by stage: load, analysis, prior, coder, synthesis.
+    """
+
+    data: bytes
+    info: StreamInfo
+    reconstruction: Pixels | None
+    notes: tuple[str, ...]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded picture.
+
+    Attributes:
+        picture: Pixels and metadata.
+        seconds: Wall-clock seconds by stage: load, prior, coder, synthesis.
+    """
+
+    picture: Picture
+    seconds: Mapping[str, float]
+
+
+def load(
+    path_or_name: str | os.PathLike[str] | None = None,
+    engine: str = DEFAULT_ENGINE,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Codec:
+    """Open a model.
+
+    Args:
+        path_or_name: A bundle directory, the name of a model that ships with the
+            package, or None for the default model.
+        engine: The backend that runs the graphs.
+        max_pixels: Streams and pictures of more pixels than this are refused.
+
+    Raises:
+        BadInputError: No such bundle, or it is broken.
+        FailureError: The engine is unknown or not installed.
+    """
+    try:
+        opened = open_engine(engine)
+    except EngineError as error:
+        raise FailureError(str(error)) from error
+    return Codec(open_bundle(path_or_name), opened, max_pixels=max_pixels)
+
+
+class Codec:
+    """Encodes and decodes pictures with one model on one engine.
+
+    Graphs are loaded when first needed, so a codec that only decodes never loads
+    the analysis transform. Calls from several threads take turns.
+    """
+
+    def __init__(
+        self, bundle: Bundle, engine: Engine, *, max_pixels: int = DEFAULT_MAX_PIXELS
+    ) -> None:
+        self.bundle = bundle
+        self.engine = engine
+        self.max_pixels = max_pixels
+        self._graphs: dict[str, Graph] = {}
+        self._tables: dict[str, EntropyTables] | None = None
+        self._turn = threading.Lock()
+
+    @overload
+    def encode(self, image: NDArray[Any] | Image.Image | Picture) -> bytes: ...
+    @overload
+    def encode(self, image: Sequence[NDArray[Any] | Image.Image | Picture]) -> list[bytes]: ...
+    def encode(self, image: PictureLike | Sequence[PictureLike]) -> bytes | list[bytes]:
+        """Encode one picture, or each of a list.
+
+        Args:
+            image: numpy uint8 [H, W, 3] (or grey [H, W]), a PIL image, or a `Picture`.
+
+        Returns:
+            The stream, or a list of streams.
+
+        Raises:
+            BadInputError: A picture the codec cannot store; see `pictures.from_pil`.
+            FailureError: The engine failed, for instance for lack of memory.
+        """
+        if isinstance(image, Sequence):
+            return [self.encode_picture(one).data for one in image]
+        return self.encode_picture(image).data
+
+    @overload
+    def decode(self, data: bytes) -> Pixels: ...
+    @overload
+    def decode(self, data: Sequence[bytes]) -> list[Pixels]: ...
+    def decode(self, data: bytes | Sequence[bytes]) -> Pixels | list[Pixels]:
+        """Decode one stream, or each of a list.
+
+        Returns:
+            uint8 [H, W, 3], or a list of them.
+
+        Raises:
+            StreamError: The stream is damaged, truncated or of an unknown version.
+            BadInputError: It needs another model, engine or `max_pixels`.
+            FailureError: The engine failed, for instance for lack of memory.
+        """
+        if isinstance(data, bytes):
+            return self.decode_stream(data).picture.pixels
+        return [self.decode_stream(one).picture.pixels for one in data]
+
+    def encode_picture(
+        self,
+        image: PictureLike,
+        *,
+        background: str | None = None,
+        reconstruct: bool = False,
+    ) -> Encoded:
+        """Encode one picture and say all there is to say about it.
+
+        Args:
+            image: As for `encode`.
+            background: Colour to lay under a PIL image's transparent pixels.
+            reconstruct: Also run the synthesis, for `Encoded.reconstruction`.
+
+        Raises:
+            BadInputError: As `encode`.
+            FailureError: As `encode`.
+        """
+        picture = _as_picture(image, background)
+        height, width = picture.pixels.shape[:2]
+        check_size(width, height, self.max_pixels)
+        with self._turn:
+            return self._encode(picture, reconstruct)
+
+    def decode_stream(self, data: bytes) -> Decoded:
+        """Decode one stream with its metadata and timings.
+
+        Raises:
+            StreamError: As `decode`.
+            BadInputError: As `decode`.
+            FailureError: As `decode`.
+        """
+        info, payload = parse(data)
+        self._check_stream(info)
+        with self._turn:
+            return self._decode(info, payload)
+
+    def _encode(self, picture: Picture, reconstruct: bool) -> Encoded:
+        watch = Stopwatch()
+        height, width = picture.pixels.shape[:2]
+        padding = choose_padding(height, width)
+        with watch.stage("analysis"):
+            padded = pad(picture.pixels, padding)
+            latents = self._run("analysis", {"image": padded[None]}, watch)
+            y = self.engine.to_host(latents["y"])
+            z_symbols = _clip_symbols(self.engine.to_host(latents["z_symbols"]))
+        tables = self._load_tables(watch)
+        encoder = Encoder()
+        self._push_hyper_latents(encoder, z_symbols, tables["z"], watch)
+        first_channel = np.cumsum([0, *self.bundle.group_sizes])
+
+        def code_group(group: int, indexes: NDArray[np.uint8], means: Tensor) -> NDArray[np.int32]:
+            channels = y[:, first_channel[group] : first_channel[group + 1]]
+            symbols = _round_residual(channels, self.engine.to_host(means))
+            with watch.stage("coder"):
+                encoder.push(symbols, indexes, tables["gaussian"])
+            return symbols
+
+        with watch.stage("prior"):
+            y_hat = run_prior(
+                lambda name, inputs: self._run(name, inputs, watch),
+                self.engine,
+                self.bundle.group_sizes,
+                z_symbols,
+                code_group,
+            )
+        with watch.stage("coder"):
+            info = StreamInfo(
+                width=width,
+                height=height,
+                padding=padding,
+                model_id=self.bundle.model_id,
+                entropy_mode=self.bundle.entropy_mode,
+                fingerprint=fingerprint(self.engine),
+                icc=picture.icc,
+                exif=picture.exif,
+                xmp=picture.xmp,
+            )
+            data = write_stream(info, encoder.finish())
+        pixels = self._synthesise(y_hat, padding, watch) if reconstruct else None
+        return Encoded(data, info, pixels, picture.notes, watch.seconds)
+
+    def _decode(self, info: StreamInfo, payload: bytes) -> Decoded:
+        watch = Stopwatch()
+        padding = Padding(*info.padding)
+        tables = self._load_tables(watch)
+        with stream_errors():
+            decoder = Decoder(payload)
+        z_symbols = self._pull_hyper_latents(decoder, info, padding, tables["z"], watch)
+
+        def code_group(
+            group: int,  # noqa: ARG001 - a decoder reads groups in the stream's order
+            indexes: NDArray[np.uint8],
+            means: Tensor,  # noqa: ARG001 - and needs no means to read them
+        ) -> NDArray[np.int32]:
+            with watch.stage("coder"), stream_errors():
+                return decoder.pull(indexes, tables["gaussian"])
+
+        with watch.stage("prior"):
+            y_hat = run_prior(
+                lambda name, inputs: self._run(name, inputs, watch),
+                self.engine,
+                self.bundle.group_sizes,
+                z_symbols,
+                code_group,
+            )
+        with stream_errors():
+            decoder.finish()
+        pixels = self._synthesise(y_hat, padding, watch)
+        return Decoded(Picture(pixels, info.icc, info.exif, info.xmp), watch.seconds)
+
+    def _push_hyper_latents(
+        self,
+        encoder: Encoder,
+        z_symbols: NDArray[np.int32],
+        tables: EntropyTables,
+        watch: Stopwatch,
+    ) -> None:
+        with watch.stage("coder"):
+            encoder.push(z_symbols, _channel_indexes(z_symbols.shape), tables)
+
+    def _pull_hyper_latents(
+        self,
+        decoder: Decoder,
+        info: StreamInfo,
+        padding: Padding,
+        tables: EntropyTables,
+        watch: Stopwatch,
+    ) -> NDArray[np.int32]:
+        rows = (info.height + padding.top + padding.bottom) // (4 * _SCALE)
+        columns = (info.width + padding.left + padding.right) // (4 * _SCALE)
+        shape = (1, self.bundle.hyper_channels, rows, columns)
+        with watch.stage("coder"), stream_errors():
+            return decoder.pull(_channel_indexes(shape), tables)
+
+    def _synthesise(self, y_hat: Tensor, padding: Padding, watch: Stopwatch) -> Pixels:
+        with watch.stage("synthesis"):
+            image = self._run("synthesis", {"y_hat": y_hat}, watch)["image"]
+            return crop(self.engine.to_host(image)[0], padding)
+
+    def _run(self, name: str, inputs: dict[str, Tensor], watch: Stopwatch) -> dict[str, Tensor]:
+        try:
+            if name not in self._graphs:
+                with watch.stage("load"):
+                    model = self.bundle.read_graph(name)
+                    self._graphs[name] = self.engine.load(model, name)
+            return self._graphs[name].run(inputs)
+        except EngineError as error:
+            raise FailureError(f"engine {self.engine.name}: {error}") from error
+
+    def _load_tables(self, watch: Stopwatch) -> dict[str, EntropyTables]:
+        if self._tables is None:
+            with watch.stage("load"):
+                self._tables = self.bundle.read_tables()
+        return self._tables
+
+    def _check_stream(self, info: StreamInfo) -> None:
+        """Refuse a stream that this model on this engine would decode to something else."""
+        check_size(info.width, info.height, self.max_pixels)
+        if info.model_id != self.bundle.model_id:
+            raise BadInputError(
+                f"the stream was made with model {info.model_id.hex()}, and this is "
+                f"'{self.bundle.name}' {self.bundle.model_id.hex()}: "
+                "decode it with the bundle that made it"
+            )
+        if info.entropy_mode != self.bundle.entropy_mode:
+            raise BadInputError(
+                f"the stream's entropy mode is '{info.entropy_mode}', "
+                f"the model's is '{self.bundle.entropy_mode}'"
+            )
+        own = fingerprint(self.engine)
+        if info.fingerprint is not None and info.fingerprint != own:
+            raise BadInputError(
+                f"the stream can only be decoded by the engine that made it: "
+                f"{backend_of(info.fingerprint)} with fingerprint {info.fingerprint.hex()}; "
+                f"this is {own.hex()} ({self.engine.description})"
+            )
+
+
+def _as_picture(image: PictureLike, background: str | None) -> Picture:
+    if isinstance(image, Picture):
+        checked = from_array(image.pixels)
+        return Picture(checked.pixels, image.icc, image.exif, image.xmp, image.notes)
+    if isinstance(image, np.ndarray):
+        return from_array(image)
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        return from_pil(image, background)
+    raise BadInputError(
+        f"cannot encode a {type(image).__name__}: pass a numpy array or a PIL image"
+    )
+
+
+def _channel_indexes(shape: tuple[int, ...]) -> NDArray[np.uint16]:
+    """Table index of each hyper-latent, which is its channel: uint16 [1, Z, h, w]."""
+    channels = np.arange(shape[1], dtype=np.uint16)[None, :, None, None]
+    return np.ascontiguousarray(np.broadcast_to(channels, shape))
+
+
+def _clip_symbols(symbols: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.clip(symbols, _SYMBOL_MIN, _SYMBOL_MAX)
+
+
+def _round_residual(y: NDArray[np.float32], means: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Symbols of a group, round(y - means), within what the coder can store."""
+    residual = np.rint(y - means)
+    if not np.isfinite(residual).all():
+        raise FailureError("the model gives infinite or undefined latents for this picture")
+    clipped = np.clip(residual, _SYMBOL_MIN, _SYMBOL_MAX)
+    return clipped.astype(np.int32)

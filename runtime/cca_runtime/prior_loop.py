@@ -1,0 +1,91 @@
+"""The sequential loop over channel groups that encoder and decoder share.
+
+        hyper-latent symbols
+                 |
+              prior_0 ----> means, indexes of group 0 ---> coder --.
+                 |                                                 | symbols
+              prior_1 <--------------------------------------------'
+                 |   '----> means, indexes of group 1 ---> coder --.
+                ...                                                |
+              prior_G <--------------------------------------------'
+                 |
+               y_hat
+
+Everything the graphs see is a function of symbols alone, so running the same
+graphs on the same engine gives encoder and decoder the same table indexes. The
+two differ only in where a group's symbols come from: the encoder rounds the
+latents against the means and writes them, the decoder reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from cca_engines import Engine, Tensor
+from numpy.typing import NDArray
+
+from cca_runtime.errors import BadInputError
+
+CodeGroup = Callable[[int, NDArray[np.uint8], Tensor], NDArray[np.int32]]
+"""Codes one group: (group, table indexes uint8 [1, s, h, w], means on the device) to its
+symbols, int32 of the indexes' shape."""
+
+
+class RunGraph(Protocol):
+    """Runs a graph of the bundle by name, tensors in and out on the engine's device."""
+
+    def __call__(self, name: str, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Run graph `name`."""
+        ...
+
+
+def run_prior(
+    run: RunGraph,
+    engine: Engine,
+    group_sizes: list[int],
+    z_symbols: NDArray[np.int32],
+    code_group: CodeGroup,
+) -> Tensor:
+    """Alternate between the prior graphs and a coder, group by group.
+
+    Args:
+        run: Runs `prior_0` to `prior_G`.
+        engine: The engine that owns the tensors.
+        group_sizes: Channels of each group, s_0 to s_(G-1).
+        z_symbols: Hyper-latent symbols, int32 [1, Z, h/4, w/4].
+        code_group: Called once a group, in order.
+
+    Returns:
+        y_hat, float32 [1, M, h, w] on the device: symbols + means + latent
+        residual prediction (Minnen & Singh 2020, section 3.3).
+
+    Raises:
+        BadInputError: The bundle's graphs disagree with its group sizes.
+    """
+    height, width = 4 * z_symbols.shape[2], 4 * z_symbols.shape[3]
+    state = run("prior_0", {"z_symbols": engine.to_device(z_symbols)})
+    latents = {name: state[name] for name in ("latent_means", "latent_scales")}
+    y_hat: dict[str, Tensor] = {}
+    for group, size in enumerate(group_sizes):
+        indexes = engine.to_host(state["indexes"])
+        if indexes.shape != (1, size, height, width) or indexes.dtype != np.uint8:
+            raise BadInputError(
+                f"broken bundle: graph prior_{group} gives indexes {indexes.dtype} "
+                f"{list(indexes.shape)}, expected uint8 {[1, size, height, width]}"
+            )
+        symbols = code_group(group, indexes, state["means"])
+        last = group + 1 == len(group_sizes)
+        state = run(
+            f"prior_{group + 1}",
+            {
+                "previous_means": state["means"],
+                "previous_support": state["support"],
+                "symbols": engine.to_device(symbols),
+                **y_hat,
+                **({} if last else latents),
+            },
+        )
+        y_hat = {"previous_y_hat": state["y_hat"]}
+    return state["y_hat"]
