@@ -1,0 +1,7 @@
+"""Where tests find things."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "data" / "golden"
+CHECKPOINTS = ROOT / "tests" / "data" / "checkpoints"

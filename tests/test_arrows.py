@@ -1,0 +1,92 @@
+"""Who may import whom, and what a start may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from locations import ROOT
+
+PACKAGES = {
+    "cca_export": ROOT / "export" / "cca_export",
+    "cca_engines": ROOT / "engines" / "cca_engines",
+    "cca_runtime": ROOT / "runtime" / "cca_runtime",
+}
+ALLOWED = {
+    "cca_export": {"cca_engines"},
+    "cca_engines": set(),
+    "cca_runtime": {"cca_engines"},
+}
+EXPORT_ONLY = {"torch", "onnx", "onnxscript"}
+BACKENDS = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda"}
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Top-level names of every module a file imports, at any depth of nesting."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative imports hide who imports whom"
+            yield (node.module or "").partition(".")[0]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_along_the_arrows_only(package: str) -> None:
+    files = list(PACKAGES[package].rglob("*.py"))
+    assert files
+    for file in files:
+        crossing = set(imported(file)) & (PACKAGES.keys() - {package})
+        assert crossing <= ALLOWED[package], f"{file.relative_to(ROOT)} imports {crossing}"
+
+
+def test_only_the_exporter_imports_torch_and_onnx() -> None:
+    for package in ("cca_engines", "cca_runtime"):
+        for file in PACKAGES[package].rglob("*.py"):
+            assert not set(imported(file)) & EXPORT_ONLY, file
+
+
+def test_only_the_engine_of_a_backend_imports_it() -> None:
+    for directory in PACKAGES.values():
+        for file in directory.rglob("*.py"):
+            assert set(imported(file)) & BACKENDS <= {file.stem}, file
+
+
+def test_the_native_core_includes_nothing_but_itself_and_the_standard_library() -> None:
+    core = ROOT / "runtime" / "native"
+    sources = [f for f in core.rglob("*.[ch]pp") if "bindings" not in f.parts]
+    assert sources
+    for file in sources:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line.startswith("#include <"):
+                assert "/" not in line, f"{file.relative_to(ROOT)}: {line}"
+                assert ".h" not in line, f"{file.relative_to(ROOT)}: {line}"
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level modules a fresh interpreter has loaded after running `code`."""
+    report = "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code + report], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_packages_imports_nothing_heavy() -> None:
+    code = "import cca_runtime, cca_runtime.cli.main, cca_runtime.cli.arguments, cca_export.cli"
+    heavy = {"numpy", "PIL", *BACKENDS, *EXPORT_ONLY}
+    assert not modules_after(code) & heavy
+
+
+def test_coding_a_picture_imports_neither_torch_nor_a_gpu_library() -> None:
+    code = (
+        "import numpy, cca_runtime; codec = cca_runtime.load()\n"
+        "codec.decode(codec.encode(numpy.zeros((8, 8, 3), numpy.uint8)))"
+    )
+    loaded = modules_after(code)
+    assert "onnxruntime" in loaded
+    assert not loaded & (EXPORT_ONLY | BACKENDS - {"onnxruntime"})
