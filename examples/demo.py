@@ -29,11 +29,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR")
     options = parser.parse_args()
 
-    picture = read_picture(options.picture.read_bytes())
-    original = picture.pixels
+    # Pixels alone, without metadata: JPEG gets none either.
+    original = read_picture(options.picture.read_bytes()).pixels
     start = time.perf_counter()
     codec = cca_runtime.load()
-    encoded = codec.encode_picture(picture)
+    encoded = codec.encode_picture(original)
     encode_seconds = time.perf_counter() - start
     start = time.perf_counter()
     decoded = codec.decode_stream(encoded.data).picture

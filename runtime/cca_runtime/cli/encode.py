@@ -34,13 +34,16 @@ def run(options: argparse.Namespace) -> int:
         encoded = codec.encode_picture(picture, reconstruct=options.psnr)
         height, width = picture.pixels.shape[:2]
         size = len(encoded.data)
+        metadata = sum(len(part or b"") for part in (picture.icc, picture.exif, picture.xmp))
         facts: dict[str, Any] = {
             "width": width,
             "height": height,
             "bytes": size,
+            "metadata_bytes": metadata,
             "bpp": round(8 * size / (width * height), 6),
         }
-        summary = f"{width}x{height}, {size:,} bytes, {facts['bpp']:.3f} bpp"
+        share = f" ({metadata:,} of metadata)" if metadata else ""
+        summary = f"{width}x{height}, {size:,} bytes{share}, {facts['bpp']:.3f} bpp"
         if encoded.reconstruction is not None:
             decibels = psnr(picture.pixels, encoded.reconstruction)
             # JSON has no infinity: an exact copy is null.

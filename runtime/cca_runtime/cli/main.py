@@ -51,6 +51,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("cca-run: interrupted\n")
         return _INTERRUPTED
 
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Bundles are outside input: whatever is wrong with one is named in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cca_runtime.bundle import find_bundle, open_bundle
+from cca_runtime.codec import load
+from cca_runtime.errors import BadInputError, FailureError
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(find_bundle(None), tmp_path / "copy"))
+
+
+def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    change(manifest)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def put_file(bundle: Path, kind: str, name: str, data: bytes) -> None:
+    """Replace a file and make the manifest agree with it, as a forger would."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    entry = manifest["tables"] if kind == "tables" else manifest["graphs"][name]
+    (bundle / entry["file"]).write_bytes(data)
+    entry |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    groups = len(manifest["architecture"]["group_sizes"])
+    lines = ["cca-model-1"]
+    lines += [f"prior_{i} {manifest['graphs'][f'prior_{i}']['sha256']}" for i in range(groups + 1)]
+    lines += [f"tables {manifest['tables']['sha256']}", ""]
+    manifest["model_id"] = hashlib.sha256("\n".join(lines).encode()).digest()[:8].hex()
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_the_shipped_model_opens_by_name_and_is_small() -> None:
+    bundle = open_bundle("default")
+    assert bundle.model_id == open_bundle(None).model_id
+    assert sum(f.stat().st_size for f in bundle.path.rglob("*") if f.is_file()) < 16e6
+
+
+def test_a_copied_bundle_is_the_same_model(bundle: Path) -> None:
+    assert open_bundle(bundle).model_id == open_bundle(None).model_id
+
+
+MANIFEST_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "other format": (lambda m: m.update(format="zip"), "'format'"),
+    "newer version": (lambda m: m.update(version=2), "version 2 is not supported"),
+    "version as text": (lambda m: m.update(version="1"), "'version'"),
+    "other mode": (lambda m: m.update(entropy_mode="psychic"), "psychic"),
+    "no graphs": (lambda m: m.pop("graphs"), "'graphs'"),
+    "missing graph": (lambda m: m["graphs"].pop("prior_1"), "prior_1"),
+    "unknown graph": (lambda m: m["graphs"].update(prior_9={}), "prior_9"),
+    "path outside": (
+        lambda m: m["graphs"]["prior_0"].update(file="../../etc/passwd"),
+        "unusable file",
+    ),
+    "absolute path": (lambda m: m["tables"].update(file="/tmp/tables.npz"), "unusable file"),
+    "bad digest": (lambda m: m["graphs"]["analysis"].update(sha256="00"), "SHA-256"),
+    "huge graph": (lambda m: m["graphs"]["analysis"].update(bytes=1 << 40), "the limit is"),
+    "groups": (lambda m: m["architecture"].update(group_sizes=[1, 2]), "do not add up"),
+    "negative group": (
+        lambda m: m["architecture"].update(group_sizes=[-1, 97]),
+        "group size -1",
+    ),
+    "boolean group": (lambda m: m["architecture"].update(group_sizes=[True]), "group size True"),
+    "other identity": (lambda m: m.update(model_id="00" * 8), "'model_id' is not"),
+}
+
+
+@pytest.mark.parametrize("case", MANIFEST_ERRORS)
+def test_manifest_errors_are_named(bundle: Path, case: str) -> None:
+    change, message = MANIFEST_ERRORS[case]
+    edit(bundle, change)
+    with pytest.raises(BadInputError, match=message) as caught:
+        open_bundle(bundle)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "\xff", "null"])
+def test_a_manifest_that_is_no_object_is_an_error(bundle: Path, text: str) -> None:
+    (bundle / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(BadInputError, match="broken bundle"):
+        open_bundle(bundle)
+
+
+def test_a_directory_without_manifest_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="not a model bundle"):
+        open_bundle(tmp_path)
+
+
+def test_a_changed_or_missing_file_is_an_error(bundle: Path) -> None:
+    graph = bundle / "graphs" / "synthesis.onnx"
+    data = bytearray(graph.read_bytes())
+    data[len(data) // 2] ^= 1
+    graph.write_bytes(data)
+    with pytest.raises(BadInputError, match=r"synthesis\.onnx is not the file"):
+        open_bundle(bundle).read_graph("synthesis")
+    graph.unlink()
+    with pytest.raises(BadInputError, match="No such file"):
+        open_bundle(bundle).read_graph("synthesis")
+
+
+def npz(**arrays: Any) -> bytes:
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)
+    return out.getvalue()
+
+
+def tables_of(bundle: Path) -> dict[str, np.ndarray[Any, Any]]:
+    with np.load(bundle / "tables.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("case", ["garbage", "missing", "floats", "objects", "decreasing", "few"])
+def test_bad_tables_are_an_error(bundle: Path, case: str) -> None:
+    arrays = tables_of(bundle)
+    if case == "missing":
+        del arrays["z_cdf"]
+    elif case == "floats":
+        arrays["gaussian_cdf"] = arrays["gaussian_cdf"].astype(np.float64)
+    elif case == "objects":
+        arrays["gaussian_cdf"] = np.array([{}], dtype=object)
+    elif case == "decreasing":
+        arrays["gaussian_cdf"][3, 1] = 65_535
+    elif case == "few":
+        for part in ("cdf", "length", "offset"):
+            arrays[f"z_{part}"] = arrays[f"z_{part}"][:-1]
+    data = b"garbage" if case == "garbage" else npz(**arrays)
+    put_file(bundle, "tables", "", data)
+    with pytest.raises(BadInputError, match="broken bundle") as caught:
+        open_bundle(bundle).read_tables()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_claims_more_than_it_holds_is_not_allocated(bundle: Path) -> None:
+    header = b"{'descr': '<i4', 'fortran_order': False, 'shape': (64, 1000000000000), }"
+    header += b" " * (118 - len(header) - 1) + b"\n"
+    bomb = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in tables_of(bundle):
+            archive.writestr(f"{name}.npy", bomb)
+    put_file(bundle, "tables", "", out.getvalue())
+    with pytest.raises(BadInputError, match="broken bundle"):
+        open_bundle(bundle).read_tables()
+
+
+def test_a_graph_that_is_no_graph_is_one_clear_failure(bundle: Path) -> None:
+    put_file(bundle, "graphs", "prior_0", b"no ONNX at all")
+    with pytest.raises(FailureError, match="prior_0") as caught:
+        load(bundle).encode(np.zeros((8, 8, 3), np.uint8))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_in_anothers_place_is_one_clear_failure(bundle: Path) -> None:
+    put_file(bundle, "graphs", "prior_1", (bundle / "graphs" / "synthesis.onnx").read_bytes())
+    with pytest.raises((FailureError, BadInputError), match="prior_1") as caught:
+        load(bundle).encode(np.zeros((8, 8, 3), np.uint8))
+    assert "\n" not in str(caught.value)

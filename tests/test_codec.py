@@ -1,0 +1,192 @@
+"""The codec as a whole: any size, any kind of input, and refusals."""
+
+from __future__ import annotations
+
+import threading
+
+import cca_runtime
+import numpy as np
+import pytest
+from cca_runtime import BadInputError, FailureError, StreamError
+from cca_runtime._core import parse_stream
+from cca_runtime.codec import Codec
+from cca_runtime.metrics import psnr
+from cca_runtime.padding import choose_padding, crop, pad
+from cca_runtime.pictures import Picture
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+SIZES = [(1, 1), (1, 200), (200, 1), (64, 64), (63, 65), (65, 63), (127, 129), (100, 300)]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_any_size_comes_back_as_the_encoders_own_reconstruction(
+    default_codec: Codec, chelsea: NDArray[np.uint8], height: int, width: int
+) -> None:
+    picture = np.ascontiguousarray(chelsea[20 : 20 + height, 10 : 10 + width])
+    encoded = default_codec.encode_picture(picture, reconstruct=True)
+    decoded = default_codec.decode(encoded.data)
+    assert decoded.shape == (height, width, 3)
+    assert decoded.dtype == np.uint8
+    assert encoded.reconstruction is not None
+    np.testing.assert_array_equal(decoded, encoded.reconstruction)
+    assert psnr(picture, decoded) > 24
+
+
+@given(height=st.integers(1, 500), width=st.integers(1, 500))
+def test_padding_reaches_the_grid_and_is_undone(height: int, width: int) -> None:
+    pixels = np.random.default_rng(height * 501 + width).integers(
+        0, 256, (height, width, 3), np.uint8
+    )
+    padding = choose_padding(height, width)
+    padded = pad(pixels, padding)
+    assert padded.shape[0] % 64 == padded.shape[1] % 64 == 0
+    assert max(padding) <= 32
+    np.testing.assert_array_equal(crop(padded, padding), pixels)
+
+
+def test_lists_are_coded_one_by_one(default_codec: Codec, chelsea: NDArray[np.uint8]) -> None:
+    pictures = [chelsea[:64, :64], chelsea[:70, :50]]
+    streams = default_codec.encode(pictures)
+    assert streams == [default_codec.encode(picture) for picture in pictures]
+    for restored, stream in zip(default_codec.decode(streams), streams, strict=True):
+        np.testing.assert_array_equal(restored, default_codec.decode(stream))
+
+
+def test_pil_images_arrays_and_pictures_give_the_same_stream(
+    default_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    part = np.ascontiguousarray(chelsea[:80, :90])
+    stream = default_codec.encode(part)
+    assert default_codec.encode(Image.fromarray(part)) == stream
+    assert default_codec.encode(Picture(part)) == stream
+    assert default_codec.encode(chelsea[:80, :90]) == stream, "a view is no other picture"
+
+
+def test_metadata_travels(default_codec: Codec, chelsea: NDArray[np.uint8]) -> None:
+    icc = bytes(range(128)) * 4
+    picture = Picture(chelsea[:64, :64], icc, b"Exif\0\0MM\0*", b"<x:xmpmeta/>")
+    data = default_codec.encode(picture)
+    restored = default_codec.decode_stream(data).picture
+    assert (restored.icc, restored.exif, restored.xmp) == (icc, b"Exif\0\0MM\0*", b"<x:xmpmeta/>")
+    bare = default_codec.encode(picture.pixels)
+    np.testing.assert_array_equal(default_codec.decode(bare), restored.pixels)
+
+
+def test_stages_are_timed(default_codec: Codec, chelsea: NDArray[np.uint8]) -> None:
+    encoded = default_codec.encode_picture(chelsea, reconstruct=True)
+    assert encoded.seconds.keys() >= {"analysis", "prior", "coder", "synthesis"}
+    assert default_codec.decode_stream(encoded.data).seconds.keys() >= {
+        "prior",
+        "coder",
+        "synthesis",
+    }
+
+
+def test_another_models_stream_is_refused_by_name(
+    default_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    data = bytearray(default_codec.encode(chelsea[:64, :64]))
+    info, payload = parse_stream(bytes(data))
+    foreign = cca_runtime.StreamInfo(
+        width=info.width,
+        height=info.height,
+        padding=info.padding,
+        model_id=b"\x01" * 8,
+        entropy_mode=info.entropy_mode,
+        fingerprint=info.fingerprint,
+    )
+    from cca_runtime._core import write_stream
+
+    with pytest.raises(BadInputError, match="made with model 0101010101010101"):
+        default_codec.decode(write_stream(foreign, payload))
+
+
+def test_another_engines_stream_is_refused_by_name(
+    default_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    from cca_runtime._core import write_stream
+
+    info, payload = parse_stream(default_codec.encode(chelsea[:64, :64]))
+    assert info.fingerprint is not None
+    other = info.fingerprint[:-1] + bytes([info.fingerprint[-1] ^ 1])
+    foreign = cca_runtime.StreamInfo(
+        width=info.width,
+        height=info.height,
+        padding=info.padding,
+        model_id=info.model_id,
+        entropy_mode=info.entropy_mode,
+        fingerprint=other,
+    )
+    with pytest.raises(BadInputError, match=f"onnxruntime with fingerprint {other.hex()}"):
+        default_codec.decode(write_stream(foreign, payload))
+
+
+def test_every_97th_byte_changed_is_an_error(
+    default_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    data = default_codec.encode(chelsea)
+    for position in range(0, len(data), 97):
+        damaged = bytearray(data)
+        damaged[position] ^= 0xA5
+        with pytest.raises(StreamError) as caught:
+            default_codec.decode(bytes(damaged))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_payload_that_lies_behind_valid_checksums_is_an_error_or_a_picture(
+    default_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    """Whoever forges checksums too gets wrong pixels at most."""
+    from cca_runtime._core import write_stream
+
+    info, payload = parse_stream(default_codec.encode(chelsea[:64, :64]))
+    random = np.random.default_rng(5)
+    refused = 0
+    for _ in range(20):
+        forged = bytearray(payload)
+        for position in random.integers(0, len(payload), 3):
+            forged[position] = random.integers(0, 256)
+        try:
+            assert default_codec.decode(write_stream(info, bytes(forged))).shape == (64, 64, 3)
+        except StreamError:
+            refused += 1
+    assert refused >= 18, "the coder's own end check finds what checksums no longer do"
+
+
+def test_pixel_limit(chelsea: NDArray[np.uint8], default_codec: Codec) -> None:
+    codec = cca_runtime.load(max_pixels=64 * 64 - 1)
+    with pytest.raises(BadInputError, match="limit of 4095 pixels"):
+        codec.encode(chelsea[:64, :64])
+    with pytest.raises(BadInputError, match="limit of 4095 pixels"):
+        codec.decode(default_codec.encode(chelsea[:64, :64]))
+
+
+def test_unknown_models_and_engines_are_named() -> None:
+    with pytest.raises(BadInputError, match="no model bundle at 'nowhere'"):
+        cca_runtime.load("nowhere")
+    with pytest.raises(FailureError, match="unknown engine 'abacus'"):
+        cca_runtime.load(engine="abacus")
+
+
+def test_other_inputs_are_refused(default_codec: Codec) -> None:
+    with pytest.raises(BadInputError, match="cannot encode a dict"):
+        default_codec.encode({})  # type: ignore[call-overload]
+
+
+def test_threads_take_turns(default_codec: Codec, chelsea: NDArray[np.uint8]) -> None:
+    parts = [np.ascontiguousarray(chelsea[i : i + 64, : 64 + i]) for i in range(0, 60, 10)]
+    expected = [default_codec.encode(part) for part in parts]
+    streams: list[bytes | None] = [None] * len(parts)
+
+    def work(index: int) -> None:
+        streams[index] = default_codec.encode(parts[index])
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(parts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert streams == expected
