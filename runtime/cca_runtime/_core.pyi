@@ -1,0 +1,175 @@
+"""The native core: the `.cca` container and the entropy coder (docs/format.md)."""
+
+from typing import Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+class StreamError(ValueError):
+    """A truncated, altered or unsupported stream or payload; its message is one line."""
+
+@final
+class EntropyTables:
+    """Quantised cumulative distributions (CDFs), checked and copied; immutable, thread-safe.
+
+    `len()` is the number of tables T.
+    """
+
+    def __init__(
+        self, cdfs: NDArray[np.int32], lengths: NDArray[np.int32], offsets: NDArray[np.int32]
+    ) -> None:
+        """Check and copy the tables, which are laid out as CompressAI's.
+
+        Args:
+            cdfs: int32 [T, L]. The first `lengths[t]` entries of row t rise strictly from 0 to
+                65,536; the others are ignored. Interval i is symbol `offsets[t] + i`, and the
+                last interval the escape, for symbols outside the table.
+            lengths: int32 [T], each from 2 to min(L, 65,536).
+            offsets: int32 [T]; every symbol of a table must fit in an int16.
+
+        Raises:
+            ValueError: A table breaks these rules; the message names it.
+            TypeError: An array is not int32.
+        """
+
+    def __len__(self) -> int: ...
+
+@final
+class Encoder:
+    """Collects symbols and encodes them together with interleaved rANS.
+
+    One thread at a time: a second one meanwhile gets a RuntimeError.
+    """
+
+    def __init__(self) -> None: ...
+    def push(
+        self,
+        symbols: NDArray[np.int32],
+        indexes: NDArray[np.uint8] | NDArray[np.uint16],
+        tables: EntropyTables,
+    ) -> None:
+        """Append symbols, in C order. Releases the GIL.
+
+        Args:
+            symbols: int32, C-contiguous, of any shape; values from -32,768 to 32,767.
+            indexes: uint8 or uint16, C-contiguous, of the same shape: the table of each symbol.
+            tables: The tables `indexes` chooses from; needed during the call only.
+
+        Raises:
+            ValueError: An index names no table, a symbol does not fit in an int16, or an array
+                has the wrong shape or layout. The encoder is then as before the call.
+            TypeError: An array has another dtype.
+        """
+
+    def finish(self) -> bytes:
+        """Encode everything pushed so far into the coder's payload. Releases the GIL."""
+
+@final
+class Decoder:
+    """Decodes a coder's payload, symbols in the order they were pushed.
+
+    After an error it is of no more use. One thread at a time: a second one meanwhile gets a
+    RuntimeError.
+    """
+
+    def __init__(self, payload: Buffer) -> None:
+        """Copy the payload and read the coder's first states.
+
+        Raises:
+            StreamError: The states are truncated or invalid.
+        """
+
+    def pull(
+        self, indexes: NDArray[np.uint8] | NDArray[np.uint16], tables: EntropyTables
+    ) -> NDArray[np.int32]:
+        """Decode one symbol for each index. Releases the GIL.
+
+        Args:
+            indexes: uint8 or uint16, C-contiguous, of any shape: the table of each symbol, as
+                the encoder was given it.
+            tables: The tables `indexes` chooses from.
+
+        Returns:
+            The symbols, int32, in the shape of `indexes`.
+
+        Raises:
+            StreamError: The payload is exhausted or holds an impossible escape.
+            ValueError: An index names no table, or the array is not C-contiguous.
+            TypeError: The array has another dtype.
+        """
+
+    def finish(self) -> None:
+        """Confirm that every symbol has been pulled.
+
+        Raises:
+            StreamError: Words are left over, or a lane is not back where the encoder began.
+        """
+
+@final
+class StreamInfo:
+    """What a stream's header and metadata sections say. Immutable; compares by value.
+
+    Attributes:
+        width: Pixels of the picture itself, 1 to 65,535.
+        height: Pixels of the picture itself, 1 to 65,535.
+        padding: Pixels added (left, top, right, bottom), 0 to 255 each; they make both sides
+            multiples of 64.
+        model_id: 8 bytes that name the model the stream needs.
+        entropy_mode: "exact" decodes anywhere, "native" on the engine of the fingerprint alone.
+        fingerprint: 8 bytes in native mode, otherwise None.
+        icc: ICC colour profile, or None.
+        exif: EXIF metadata, or None.
+        xmp: XMP metadata, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        padding: tuple[int, int, int, int],
+        model_id: bytes,
+        entropy_mode: str,
+        fingerprint: bytes | None = None,
+        icc: bytes | None = None,
+        exif: bytes | None = None,
+        xmp: bytes | None = None,
+    ) -> None:
+        """Check and copy the fields.
+
+        Raises:
+            ValueError: A field breaks the limits above, a fingerprint is missing or superfluous,
+                or a metadata section is empty or larger than 16 MiB.
+        """
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def padding(self) -> tuple[int, int, int, int]: ...
+    @property
+    def model_id(self) -> bytes: ...
+    @property
+    def entropy_mode(self) -> Literal["native", "exact"]: ...
+    @property
+    def fingerprint(self) -> bytes | None: ...
+    @property
+    def icc(self) -> bytes | None: ...
+    @property
+    def exif(self) -> bytes | None: ...
+    @property
+    def xmp(self) -> bytes | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+
+def write_stream(info: StreamInfo, payload: Buffer) -> bytes:
+    """The stream with this header and coder payload (below 2^32 bytes)."""
+
+def parse_stream(data: Buffer) -> tuple[StreamInfo, bytes]:
+    """The header with its metadata, and the coder's payload. Every byte is checked.
+
+    Raises:
+        StreamError: The stream is damaged, truncated, or of an unknown version.
+    """

@@ -1,0 +1,11 @@
+// The parts of the extension module, one function each.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace cca::python {
+
+void bind_coder(nanobind::module_& module);
+void bind_container(nanobind::module_& module);
+
+}  // namespace cca::python

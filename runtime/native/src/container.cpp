@@ -1,0 +1,285 @@
+#include "cca/container.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "cca/crc32c.hpp"
+#include "cca/error.hpp"
+#include "little_endian.hpp"
+
+namespace cca {
+namespace {
+
+constexpr std::array<std::uint8_t, 4> kMagic{0x89, 'C', 'C', 'A'};
+constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kNativeFlag = 1;
+constexpr int kChecksumBytes = 4;
+
+// A metadata section: its flag, and where StreamInfo keeps it. In the order of the stream.
+struct Metadata {
+    std::uint8_t flag;
+    const char* name;
+    std::optional<Bytes> StreamInfo::* field;
+};
+constexpr std::array<Metadata, 3> kMetadata{{
+    {2, "ICC", &StreamInfo::icc},
+    {4, "EXIF", &StreamInfo::exif},
+    {8, "XMP", &StreamInfo::xmp},
+}};
+constexpr std::uint8_t kKnownFlags = 0x0F;
+
+std::string describe_side_problem(const char* name, unsigned side, unsigned before,
+                                  unsigned after) {
+    if (side == 0) {
+        return std::string(name) + " is 0";
+    }
+    if ((side + before + after) % kSideMultiple != 0) {
+        return std::string(name) + " " + std::to_string(side) + " with padding " +
+               std::to_string(before) + " + " + std::to_string(after) + " is not a multiple of " +
+               std::to_string(kSideMultiple);
+    }
+    return {};
+}
+
+// What makes the picture's size impossible; empty if nothing does.
+std::string describe_size_problem(const StreamInfo& info) {
+    const Padding& padding = info.padding;
+    const std::string problem =
+        describe_side_problem("width", info.width, padding.left, padding.right);
+    return problem.empty()
+               ? describe_side_problem("height", info.height, padding.top, padding.bottom)
+               : problem;
+}
+
+bool valid_metadata_size(std::size_t size) {
+    return size >= 1 && size <= kMaxMetadata;
+}
+
+std::string metadata_limits() {
+    return "1 to " + std::to_string(kMaxMetadata) + " bytes";
+}
+
+void append(Bytes& out, BytesView bytes) {
+    out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+void append_leb128(Bytes& out, std::uint32_t value) {
+    for (; value >= 0x80; value >>= 7) {
+        out.push_back(static_cast<std::uint8_t>(value | 0x80));
+    }
+    out.push_back(static_cast<std::uint8_t>(value));
+}
+
+void append_section_entry(Bytes& out, BytesView section) {
+    append_leb128(out, static_cast<std::uint32_t>(section.size()));
+    append_bytes(out, crc32c(section), kChecksumBytes);
+}
+
+std::uint8_t flags_of(const StreamInfo& info) {
+    unsigned flags = info.fingerprint ? kNativeFlag : 0;
+    for (const Metadata& kind : kMetadata) {
+        flags |= info.*kind.field ? kind.flag : 0;
+    }
+    return static_cast<std::uint8_t>(flags);
+}
+
+// Reads the header front to back; every read is checked.
+class Reader {
+  public:
+    explicit Reader(BytesView stream) : stream_(stream) {}
+
+    std::size_t position() const { return position_; }
+
+    BytesView take(std::size_t count) {
+        if (stream_.size() - position_ < count) {
+            throw StreamError("truncated: the header ends at byte " +
+                              std::to_string(stream_.size()) + ", where more was expected");
+        }
+        position_ += count;
+        return stream_.subspan(position_ - count, count);
+    }
+
+    std::uint8_t take_u8() { return take(1)[0]; }
+    std::uint16_t take_u16() { return load_u16(take(2).data()); }
+    std::uint32_t take_u32() { return load_u32(take(4).data()); }
+
+    Identifier take_identifier() {
+        Identifier identifier;
+        const BytesView bytes = take(identifier.size());
+        std::copy(bytes.begin(), bytes.end(), identifier.begin());
+        return identifier;
+    }
+
+    std::uint32_t take_leb128() {
+        std::uint64_t value = 0;
+        for (int shift = 0; shift < 35; shift += 7) {
+            const std::uint8_t byte = take_u8();
+            value |= std::uint64_t{byte & 0x7FU} << shift;
+            if (byte < 0x80) {
+                if (value > std::numeric_limits<std::uint32_t>::max() || (byte == 0 && shift > 0)) {
+                    break;
+                }
+                return static_cast<std::uint32_t>(value);
+            }
+        }
+        throw StreamError("invalid section length before byte " + std::to_string(position_));
+    }
+
+  private:
+    BytesView stream_;
+    std::size_t position_ = 0;
+};
+
+struct Section {
+    const char* name;
+    std::uint32_t size;
+    std::uint32_t checksum;
+};
+
+Section take_section_entry(Reader& reader, const char* name) {
+    const std::uint32_t size = reader.take_leb128();
+    return {name, size, reader.take_u32()};
+}
+
+void check_magic(BytesView stream) {
+    if (stream.empty()) {
+        throw StreamError("not a CCA stream: it is empty");
+    }
+    const std::size_t present = std::min(stream.size(), kMagic.size());
+    if (!std::equal(kMagic.begin(), kMagic.begin() + static_cast<std::ptrdiff_t>(present),
+                    stream.begin())) {
+        throw StreamError("not a CCA stream: it does not begin with 89 43 43 41");
+    }
+}
+
+std::uint8_t take_flags(Reader& reader) {
+    const std::uint8_t version = reader.take_u8();
+    if (version != kVersion) {
+        throw StreamError("version " + std::to_string(version) +
+                          " is not supported by this decoder (knows " + std::to_string(kVersion) +
+                          ")");
+    }
+    const std::uint8_t flags = reader.take_u8();
+    if ((flags & ~kKnownFlags) != 0) {
+        throw StreamError("unsupported flag: this decoder knows bits 0 to 3 of " +
+                          std::to_string(flags));
+    }
+    return flags;
+}
+
+BytesView take_section(BytesView stream, std::size_t& position, const Section& section) {
+    if (stream.size() - position < section.size) {
+        throw StreamError(std::string("truncated: the ") + section.name + " has " +
+                          std::to_string(section.size) + " bytes from byte " +
+                          std::to_string(position) + ", the file ends at byte " +
+                          std::to_string(stream.size()));
+    }
+    const BytesView bytes = stream.subspan(position, section.size);
+    if (crc32c(bytes) != section.checksum) {
+        throw StreamError(std::string(section.name) + " checksum mismatch: the file is damaged");
+    }
+    position += section.size;
+    return bytes;
+}
+
+}  // namespace
+
+void validate(const StreamInfo& info) {
+    const std::string problem = describe_size_problem(info);
+    if (!problem.empty()) {
+        throw std::invalid_argument(problem);
+    }
+    for (const Metadata& kind : kMetadata) {
+        const std::optional<Bytes>& section = info.*kind.field;
+        if (section && !valid_metadata_size(section->size())) {
+            throw std::invalid_argument(std::string(kind.name) + " metadata of " +
+                                        std::to_string(section->size()) +
+                                        " bytes: a stream takes " + metadata_limits());
+        }
+    }
+}
+
+Bytes write_stream(const StreamInfo& info, BytesView payload) {
+    validate(info);
+    if (payload.size() > std::numeric_limits<std::uint32_t>::max()) {
+        throw std::invalid_argument("a payload of 2^32 bytes or more does not fit in a stream");
+    }
+    Bytes stream(kMagic.begin(), kMagic.end());
+    stream.push_back(kVersion);
+    stream.push_back(flags_of(info));
+    append(stream, info.model_id);
+    append_bytes(stream, info.width, 2);
+    append_bytes(stream, info.height, 2);
+    const Padding& padding = info.padding;
+    append(stream, std::array{padding.left, padding.top, padding.right, padding.bottom});
+    if (info.fingerprint) {
+        append(stream, *info.fingerprint);
+    }
+    append_section_entry(stream, payload);
+    for (const Metadata& kind : kMetadata) {
+        if (info.*kind.field) {
+            append_section_entry(stream, *(info.*kind.field));
+        }
+    }
+    append_bytes(stream, crc32c(stream), kChecksumBytes);
+    append(stream, payload);
+    for (const Metadata& kind : kMetadata) {
+        if (info.*kind.field) {
+            append(stream, *(info.*kind.field));
+        }
+    }
+    return stream;
+}
+
+ParsedStream parse_stream(BytesView stream) {
+    check_magic(stream);
+    Reader reader(stream);
+    reader.take(kMagic.size());
+    const std::uint8_t flags = take_flags(reader);
+    StreamInfo info;
+    info.model_id = reader.take_identifier();
+    info.width = reader.take_u16();
+    info.height = reader.take_u16();
+    const BytesView padding = reader.take(4);
+    info.padding = {padding[0], padding[1], padding[2], padding[3]};
+    if ((flags & kNativeFlag) != 0) {
+        info.fingerprint = reader.take_identifier();
+    }
+    const Section payload_section = take_section_entry(reader, "payload");
+    std::array<Section, kMetadata.size()> sections{};
+    for (std::size_t i = 0; i < kMetadata.size(); ++i) {
+        if ((flags & kMetadata[i].flag) != 0) {
+            sections[i] = take_section_entry(reader, kMetadata[i].name);
+        }
+    }
+    const std::uint32_t computed = crc32c(stream.first(reader.position()));
+    if (reader.take_u32() != computed) {
+        throw StreamError("header checksum mismatch: the file is damaged");
+    }
+    // From here on the header is what some encoder wrote, though not necessarily ours.
+    const std::string problem = describe_size_problem(info);
+    if (!problem.empty()) {
+        throw StreamError("invalid header: " + problem);
+    }
+    std::size_t position = reader.position();
+    const BytesView payload = take_section(stream, position, payload_section);
+    for (std::size_t i = 0; i < kMetadata.size(); ++i) {
+        if ((flags & kMetadata[i].flag) != 0) {
+            if (!valid_metadata_size(sections[i].size)) {
+                throw StreamError(std::string("invalid header: ") + sections[i].name +
+                                  " metadata must have " + metadata_limits());
+            }
+            const BytesView bytes = take_section(stream, position, sections[i]);
+            info.*kMetadata[i].field = Bytes(bytes.begin(), bytes.end());
+        }
+    }
+    if (position != stream.size()) {
+        throw StreamError("trailing bytes after the last section: " +
+                          std::to_string(stream.size() - position));
+    }
+    return {std::move(info), payload};
+}
+
+}  // namespace cca
