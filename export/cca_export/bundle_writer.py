@@ -1,0 +1,174 @@
+"""Write a model bundle: the directory that the runtime reads (docs/bundle.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from cca_export.architecture import Architecture
+from cca_export.complexity import Complexity
+from cca_export.graphs import CodecGraph, TensorSpec
+from cca_export.tables import EntropyTables
+
+FORMAT = "cca-bundle"
+VERSION = 1
+MANIFEST = "manifest.json"
+TABLES = "tables.npz"
+
+_MODEL_ID_BYTES = 8
+
+
+class BundleError(Exception):
+    """The bundle cannot be written. One line."""
+
+
+class TargetError(BundleError):
+    """The place asked for cannot become a bundle. One line, says what to do."""
+
+
+@dataclass
+class BundleWriter:
+    """Collects the parts of a bundle in `directory`; `finish` completes it with the manifest."""
+
+    directory: Path
+    name: str
+    _graphs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _tables: dict[str, Any] = field(default_factory=dict)
+
+    def add_graph(self, graph: CodecGraph, model: bytes) -> None:
+        """Write `graphs/<name>.onnx`."""
+        self._graphs[graph.name] = {
+            **self._write(f"graphs/{graph.name}.onnx", model),
+            "inputs": _signature(graph.inputs),
+            "outputs": _signature(graph.outputs),
+        }
+
+    def add_tables(self, gaussian: EntropyTables, hyper_latents: EntropyTables) -> None:
+        """Write `tables.npz`."""
+        content = io.BytesIO()
+        np.savez_compressed(
+            content,
+            gaussian_cdf=gaussian.cdf,
+            gaussian_length=gaussian.length,
+            gaussian_offset=gaussian.offset,
+            z_cdf=hyper_latents.cdf,
+            z_length=hyper_latents.length,
+            z_offset=hyper_latents.offset,
+        )
+        self._tables = self._write(TABLES, content.getvalue())
+
+    def finish(self, architecture: Architecture, cost: Complexity) -> str:
+        """Write the manifest and return the model id."""
+        model_id = self._model_id()
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": self.name,
+            "model_id": model_id,
+            "entropy_mode": "native",
+            "architecture": architecture.to_manifest(),
+            "parameters": cost.parameters,
+            "kmac_per_pixel": {
+                "encode": round(cost.encode_kmac, 3),
+                "decode": round(cost.decode_kmac, 3),
+            },
+            "graphs": self._graphs,
+            "tables": self._tables,
+            "exporter": {
+                "cca-codec": _own_version(),
+                "torch": torch.__version__,
+                "onnx": onnx.__version__,
+            },
+        }
+        text = json.dumps(manifest, indent=2) + "\n"
+        (self.directory / MANIFEST).write_text(text, encoding="utf-8")
+        return model_id
+
+    def _write(self, file: str, content: bytes) -> dict[str, Any]:
+        path = self.directory / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return {"file": file, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+    def _model_id(self) -> str:
+        """Stands for everything the decoder's symbols depend on: prior graphs and tables."""
+        priors = [name for name in self._graphs if name.startswith("prior_")]
+        lines = ["cca-model-1"]
+        lines += [f"{name} {self._graphs[name]['sha256']}" for name in priors]
+        lines.append(f"tables {self._tables['sha256']}")
+        text = "".join(f"{line}\n" for line in lines)
+        return hashlib.sha256(text.encode("ascii")).digest()[:_MODEL_ID_BYTES].hex()
+
+
+def _signature(specs: tuple[TensorSpec, ...]) -> Mapping[str, Any]:
+    return {spec.name: {"dtype": spec.dtype, "shape": list(spec.shape)} for spec in specs}
+
+
+def _own_version() -> str:
+    try:
+        return metadata.version("cca-codec")
+    except metadata.PackageNotFoundError:  # run from a source tree
+        return "unknown"
+
+
+@contextmanager
+def new_bundle(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A directory to build a bundle in, which takes the place of `target` on success.
+
+    On any exception nothing is left behind, and a bundle that stood at `target` still stands.
+
+    Raises:
+        TargetError: `target` exists and may not be replaced, or has no parent directory.
+        BundleError: A file or directory cannot be written.
+    """
+    check_target(target, overwrite=overwrite)
+    try:
+        # Beside the target, hence on its file system: renaming is all that is left to do.
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as work:
+            built = Path(work, "new")
+            built.mkdir()
+            yield built
+            _replace(target, built, replaced=Path(work, "old"))
+    except OSError as error:
+        raise BundleError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Refuse a target that cannot become a bundle, before any work is done.
+
+    Raises:
+        TargetError: It exists and is not to be overwritten or is not a bundle, or its
+            parent directory does not exist.
+    """
+    if not target.parent.is_dir():
+        raise TargetError(f"directory {target.parent} does not exist: create it first")
+    if not target.exists():
+        return
+    if not overwrite:
+        raise TargetError(f"{target} exists: choose another output or add --overwrite")
+    if not (target / MANIFEST).is_file():
+        raise TargetError(f"{target} is not a bundle, so it is not overwritten: remove it yourself")
+
+
+def _replace(target: Path, built: Path, replaced: Path) -> None:
+    if not target.exists():
+        built.rename(target)
+        return
+    target.rename(replaced)
+    try:
+        built.rename(target)
+    except BaseException:
+        replaced.rename(target)
+        raise

@@ -1,0 +1,160 @@
+"""Check exported graphs: run each on an engine against the network in PyTorch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cca_engines import Engine
+from numpy.typing import NDArray
+from PIL import Image
+
+from cca_export.graphs import HYPER_STRIDE, CodecGraph
+
+CHECK_PICTURE = Path(__file__).parent / "data" / "chelsea.jpg"
+
+_LARGEST_SIDE = 768
+"""Larger pictures are cropped: the check is about graphs, and PyTorch is slow."""
+
+FLOAT_TOLERANCE = 1e-4
+"""Of the largest value of an output. Summing in another order costs about 1e-6 in
+float32; a wrong weight, padding or constant costs percents."""
+
+INTEGER_TOLERANCE = 1e-3
+"""Share of values that may land on the other side of a rounding boundary, by one step."""
+
+
+class PictureError(ValueError):
+    """The check picture cannot be read. One line."""
+
+
+class MismatchError(Exception):
+    """An exported graph computes something else than the network. One line."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One output of one graph, engine against PyTorch.
+
+    Attributes:
+        graph: Name of the graph.
+        output: Name of the output.
+        error: Largest error relative to the largest value; for integers, the share
+            of differing values.
+        allowed: Largest `error` that passes.
+        largest_step: Largest difference of an integer output; 0 for floats.
+    """
+
+    graph: str
+    output: str
+    error: float
+    allowed: float
+    largest_step: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the output is the network's; false also if anything is not a number."""
+        return self.error <= self.allowed and self.largest_step <= 1
+
+
+class GraphChecker:
+    """Runs graphs in coding order on one picture, each on what the graphs before it made."""
+
+    def __init__(self, engine: Engine, image: NDArray[np.uint8]) -> None:
+        """Start from `image` [1, H, W, 3], sides multiples of 64."""
+        self._engine = engine
+        self._known: dict[str, NDArray[Any]] = {"image": image}
+
+    def check(self, graph: CodecGraph, model: bytes) -> list[Comparison]:
+        """Run `model` on the engine and `graph` in PyTorch on the same inputs.
+
+        Returns:
+            One comparison for each output of the graph, all of them passed.
+
+        Raises:
+            MismatchError: An output differs by more than rounding.
+            cca_engines.EngineError: The engine cannot load or run the model.
+        """
+        inputs = {spec.name: self._input(spec.name) for spec in graph.inputs}
+        expected = _run_network(graph, inputs)
+        loaded = self._engine.load(model, graph.name)
+        results = loaded.run({name: self._engine.to_device(a) for name, a in inputs.items()})
+        comparisons = [
+            _compare(graph.name, name, self._engine.to_host(results[name]), reference)
+            for name, reference in expected.items()
+        ]
+        for comparison in comparisons:
+            if not comparison.passed:
+                raise MismatchError(
+                    f"graph '{graph.name}' computes a wrong '{comparison.output}' on "
+                    f"{self._engine.name}: error {comparison.error:.2g}, "
+                    f"allowed {comparison.allowed:.2g}"
+                )
+        self._known.update(expected)
+        return comparisons
+
+    def _input(self, name: str) -> NDArray[Any]:
+        if name != "symbols":
+            known: NDArray[Any] = self._known[name.removeprefix("previous_")]
+            return known
+        means = self._known["means"]
+        start = self._known["y_hat"].shape[1] if "y_hat" in self._known else 0
+        residual = self._known["y"][:, start : start + means.shape[1]] - means
+        symbols: NDArray[np.int32] = np.round(residual).clip(-(2**15), 2**15 - 1).astype(np.int32)
+        return symbols
+
+
+def load_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Read a picture for the check, its centre if it is large.
+
+    Returns:
+        uint8 [1, H, W, 3], sRGB, sides at most 768 and padded to multiples of 64.
+
+    Raises:
+        PictureError: The file is missing or not a picture that Pillow reads.
+    """
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            left = max(0, width - _LARGEST_SIDE) // 2
+            top = max(0, height - _LARGEST_SIDE) // 2
+            box = (left, top, min(width, left + _LARGEST_SIDE), min(height, top + _LARGEST_SIDE))
+            pixels = np.asarray(picture.crop(box).convert("RGB"))
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them into
+        reason = getattr(error, "strerror", None) or "not a picture, or damaged"
+        raise PictureError(f"check picture {os.fspath(path)} cannot be read: {reason}") from error
+    missing = [-size % HYPER_STRIDE for size in pixels.shape[:2]]
+    return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")[None]
+
+
+def _run_network(graph: CodecGraph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    with torch.inference_mode():
+        outputs = graph.module(**tensors)
+    names = (spec.name for spec in graph.outputs)
+    return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+
+
+def _compare(graph: str, name: str, found: NDArray[Any], expected: NDArray[Any]) -> Comparison:
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        raise MismatchError(
+            f"graph '{graph}' returns '{name}' as {found.dtype} {list(found.shape)}, "
+            f"expected {expected.dtype} {list(expected.shape)}"
+        )
+    difference = np.abs(found.astype(np.float64) - expected.astype(np.float64))
+    if np.issubdtype(expected.dtype, np.floating):
+        # A constant zero output has no scale to be relative to: then the difference itself counts.
+        scale = float(np.abs(expected).max()) or 1.0
+        return Comparison(graph, name, float(difference.max()) / scale, FLOAT_TOLERANCE)
+    return Comparison(
+        graph,
+        name,
+        error=float((difference > 0).mean()),
+        allowed=max(INTEGER_TOLERANCE, 1 / difference.size),
+        largest_step=int(difference.max()),
+    )

@@ -1,0 +1,59 @@
+"""What an export made, as data and as the text that `cca-export` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cca_export.check import Comparison
+from cca_export.complexity import Complexity
+
+
+@dataclass(frozen=True)
+class GraphReport:
+    """One graph: its file size in bytes and how it compares with the network."""
+
+    name: str
+    size: int
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """One export."""
+
+    bundle: Path
+    name: str
+    model_id: str
+    check_picture: Path
+    cost: Complexity
+    graphs: tuple[GraphReport, ...]
+    seconds: float
+
+
+def describe(report: ExportReport) -> str:
+    """The report as a table of graphs and outputs, and totals; no newline at the end."""
+    lines = [
+        f"{report.bundle}: model {report.name}, id {report.model_id}",
+        "",
+        f"Checked against PyTorch on {report.check_picture.name}. Errors are relative to the",
+        "largest value of an output; for integers, the share of values that differ.",
+        "",
+        f"{'graph':<10} {'MB':>6}  {'output':<14} {'error':>8} {'allowed':>8}",
+    ]
+    for graph in report.graphs:
+        title = f"{graph.name:<10} {graph.size / 1e6:>6.2f}"
+        for comparison in graph.comparisons:
+            lines.append(
+                f"{title:<17}  {comparison.output:<14} {comparison.error:>8.1e} "
+                f"{comparison.allowed:>8.1e}"
+            )
+            title = ""
+    size = sum(graph.size for graph in report.graphs) / 1e6
+    lines += [
+        "",
+        f"{len(report.graphs)} graphs, {size:.1f} MB, {report.cost.parameters:,} parameters, "
+        f"{report.cost.encode_kmac:.1f} kMAC per pixel to encode, "
+        f"{report.cost.decode_kmac:.1f} to decode; {report.seconds:.0f} s",
+    ]
+    return "\n".join(lines)

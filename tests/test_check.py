@@ -1,0 +1,207 @@
+"""The exporter's check: what it compares, on which picture, and what it lets pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cca_export import exporter
+from cca_export.check import (
+    CHECK_PICTURE,
+    Comparison,
+    GraphChecker,
+    MismatchError,
+    PictureError,
+    load_picture,
+)
+from cca_export.graphs import CodecGraph, codec_graphs
+from full_size_checkpoint import random_network
+from locations import GOLDEN
+from numpy.typing import NDArray
+from PIL import Image
+from tiny_networks import tiny_architecture
+
+Outputs = dict[str, NDArray[Any]]
+Tamper = Callable[[Outputs], object]
+
+NETWORK = random_network(tiny_architecture((2, 3))).eval()
+PICTURE = np.random.default_rng(1).integers(0, 256, (1, 64, 128, 3), np.uint8)
+
+
+class FakeEngine:
+    """Runs the network itself and lets a test tamper with what comes out."""
+
+    name = "fake"
+
+    def __init__(self, tampers: Mapping[str, Tamper]) -> None:
+        self._tampers = tampers
+        self._graph: CodecGraph
+        self.inputs: Mapping[str, NDArray[Any]] = {}
+
+    def load(self, _: bytes, name: str) -> FakeEngine:
+        self._graph = next(graph for graph in codec_graphs(NETWORK) if graph.name == name)
+        return self
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Outputs:
+        self.inputs = inputs
+        with torch.inference_mode():
+            tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+            results = [tensor.numpy().copy() for tensor in self._graph.module(**tensors)]
+        names = [spec.name for spec in self._graph.outputs]
+        outputs = dict(zip(names, results, strict=True))
+        self._tampers.get(self._graph.name, lambda _: None)(outputs)
+        return outputs
+
+    def to_device(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
+
+    def to_host(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        return tensor
+
+
+def check_all(engine: FakeEngine) -> list[Comparison]:
+    checker = GraphChecker(engine, PICTURE)  # type: ignore[arg-type]
+    return [c for graph in codec_graphs(NETWORK) for c in checker.check(graph, b"")]
+
+
+def scale(name: str, factor: float) -> Tamper:
+    return lambda outputs: outputs.update({name: outputs[name] * np.float32(factor)})
+
+
+def put(name: str, value: float, places: int = 1) -> Tamper:
+    def change(outputs: Outputs) -> None:
+        outputs[name].ravel()[:places] = value
+
+    return change
+
+
+def step(name: str, by: int, places: int) -> Tamper:
+    def change(outputs: Outputs) -> None:
+        outputs[name].ravel()[:places] ^= by
+
+    return change
+
+
+def test_every_output_of_every_graph_is_compared() -> None:
+    comparisons = check_all(FakeEngine({}))
+    assert [(c.graph, c.output) for c in comparisons] == [
+        (graph.name, spec.name) for graph in codec_graphs(NETWORK) for spec in graph.outputs
+    ]
+    assert all(c.passed and c.error == 0 for c in comparisons)
+
+
+def test_symbols_are_what_an_encoder_sends() -> None:
+    engine = FakeEngine({})
+    checker = GraphChecker(engine, PICTURE)  # type: ignore[arg-type]
+    sent = []
+    for graph in codec_graphs(NETWORK):
+        checker.check(graph, b"")
+        if graph.name == "analysis":
+            y = engine.run({"image": PICTURE})["y"]
+        elif "symbols" in engine.inputs:
+            sent.append(engine.inputs["symbols"] + engine.inputs["previous_means"])
+    quantised = np.concatenate(sent, 1)
+    assert np.abs(quantised - y).max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("graph", "output", "tamper"),
+    [
+        ("analysis", "y", scale("y", 1 + 5e-5)),
+        ("prior_1", "indexes", step("indexes", by=1, places=1)),
+        ("synthesis", "image", step("image", by=1, places=20)),
+    ],
+)
+def test_rounding_passes(graph: str, output: str, tamper: Tamper) -> None:
+    comparisons = check_all(FakeEngine({graph: tamper}))
+    found = next(c for c in comparisons if (c.graph, c.output) == (graph, output))
+    assert 0 < found.error <= found.allowed
+
+
+@pytest.mark.parametrize(
+    ("graph", "output", "tamper"),
+    [
+        ("analysis", "y", scale("y", 1 + 5e-4)),
+        ("analysis", "y", put("y", np.nan)),
+        ("analysis", "z_symbols", step("z_symbols", by=1, places=2)),
+        ("prior_0", "support", put("support", np.inf)),
+        ("prior_1", "indexes", step("indexes", by=2, places=1)),
+        ("prior_2", "y_hat", put("y_hat", 100.0)),
+        ("synthesis", "image", step("image", by=1, places=30)),
+        ("synthesis", "image", step("image", by=2, places=1)),
+    ],
+)
+def test_mistakes_fail(graph: str, output: str, tamper: Tamper) -> None:
+    with pytest.raises(MismatchError, match=f"graph '{graph}' computes a wrong '{output}' on fake"):
+        check_all(FakeEngine({graph: tamper}))
+
+
+@pytest.mark.parametrize("change", [lambda a: a[:, :, 1:], lambda a: a.astype(np.float64)])
+def test_other_shapes_and_types_fail(change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+    def tamper(outputs: Outputs) -> None:
+        outputs["means"] = change(outputs["means"])
+
+    with pytest.raises(MismatchError, match="graph 'prior_0' returns 'means' as"):
+        check_all(FakeEngine({"prior_0": tamper}))
+
+
+# The picture
+
+
+def test_the_built_in_picture_is_a_photograph_of_whole_hyper_latents() -> None:
+    with np.load(GOLDEN / "chelsea.npz") as golden:
+        original = golden["image"]
+    found = load_picture(CHECK_PICTURE)[0]
+    assert found.shape == original.shape
+    assert np.mean((found - original.astype(float)) ** 2) < 10
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "expected"),
+    [
+        ((1, 1), "L", (64, 64)),
+        ((65, 128), "RGBA", (128, 128)),
+        ((2000, 100), "P", (128, 768)),
+        ((3, 3000), "CMYK", (768, 64)),
+    ],
+)
+def test_any_picture_is_cut_and_padded(
+    size: tuple[int, int], mode: str, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    Image.new(mode, size).save(tmp_path / "picture.tif")
+    picture = load_picture(tmp_path / "picture.tif")
+    assert picture.shape == (1, *expected, 3)
+    assert picture.dtype == np.uint8
+
+
+def test_damaged_pictures_are_refused(tmp_path: Path) -> None:
+    content = CHECK_PICTURE.read_bytes()
+    file = tmp_path / "picture.jpg"
+    for damaged in (b"", b"text", content[: len(content) // 2]):
+        file.write_bytes(damaged)
+        with pytest.raises(PictureError, match=r"picture\.jpg cannot be read: not a picture"):
+            load_picture(file)
+
+
+def test_a_check_picture_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Checker:
+        def __init__(self, _: object, image: NDArray[np.uint8]) -> None:
+            seen.append(image.shape)
+
+        def check(self, *_: object) -> list[Comparison]:
+            return []
+
+    monkeypatch.setattr(exporter, "onnx_model", lambda graph: graph.name.encode())
+    monkeypatch.setattr(exporter, "GraphChecker", Checker)
+    torch.save(NETWORK.state_dict(), tmp_path / "tiny.pth")
+    Image.new("RGB", (70, 10)).save(tmp_path / "mine.png")
+    exporter.export_bundle(
+        tmp_path / "tiny.pth", tmp_path / "out", name="n", check_picture=tmp_path / "mine.png"
+    )
+    assert seen == [(1, 64, 128, 3)]

@@ -1,0 +1,362 @@
+"""cca-export from the command line to the finished bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from cca_export import exporter, onnx_writer
+from cca_export.bundle_writer import new_bundle
+from cca_export.cli import main
+from full_size_checkpoint import random_network
+from tiny_networks import tiny_architecture
+
+GROUP_SIZES = (2, 3)
+GRAPHS = ("analysis", "prior_0", "prior_1", "prior_2", "synthesis")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("checkpoint") / "tiny.pth"
+    network = random_network(tiny_architecture(GROUP_SIZES))
+    torch.save({"state_dict": network.state_dict()}, file)
+    return file
+
+
+@dataclass
+class Export:
+    bundle: Path
+    manifest: dict[str, Any]
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def export(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """One export through a process of its own, as a user runs it."""
+    bundle = tmp_path_factory.mktemp("bundles") / "tiny.bundle"
+    command = [sys.executable, "-m", "cca_export.cli", "--ckpt", checkpoint, "-o", bundle]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    return Export(bundle, manifest, done.stdout, done.stderr)
+
+
+def test_manifest_describes_the_model(export: Export) -> None:
+    manifest = export.manifest
+    assert manifest["format"] == "cca-bundle"
+    assert manifest["version"] == 1
+    assert manifest["name"] == "tiny"
+    assert manifest["entropy_mode"] == "native"
+    assert manifest["architecture"]["group_sizes"] == list(GROUP_SIZES)
+    assert manifest["architecture"]["latent_channels"] == sum(GROUP_SIZES)
+    assert manifest["architecture"]["hyper_channels"] == 5
+    assert manifest["parameters"] > 1000
+    assert manifest["kmac_per_pixel"].keys() == {"encode", "decode"}
+    assert manifest["exporter"].keys() == {"cca-codec", "torch", "onnx"}
+
+
+def test_manifest_describes_every_file(export: Export) -> None:
+    entries = [*export.manifest["graphs"].values(), export.manifest["tables"]]
+    for entry in entries:
+        content = (export.bundle / entry["file"]).read_bytes()
+        assert len(content) == entry["bytes"]
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+    files = {str(f.relative_to(export.bundle)) for f in export.bundle.rglob("*") if f.is_file()}
+    assert files == {"manifest.json", *(entry["file"] for entry in entries)}
+
+
+def test_manifest_describes_inputs_and_outputs(export: Export) -> None:
+    graphs = export.manifest["graphs"]
+    assert tuple(graphs) == GRAPHS
+    latent = ["latent_height", "latent_width"]
+    assert graphs["analysis"]["inputs"] == {
+        "image": {"dtype": "uint8", "shape": ["batch", "height", "width", 3]}
+    }
+    assert graphs["prior_1"]["outputs"]["y_hat"] == {
+        "dtype": "float32",
+        "shape": ["batch", 2, *latent],
+    }
+    assert graphs["prior_1"]["outputs"]["indexes"] == {
+        "dtype": "uint8",
+        "shape": ["batch", 3, *latent],
+    }
+    assert graphs["prior_2"]["inputs"].keys() == {
+        "previous_means",
+        "previous_support",
+        "previous_y_hat",
+        "symbols",
+    }
+    assert graphs["prior_2"]["outputs"].keys() == {"y_hat"}
+
+
+def test_model_id_covers_what_symbols_depend_on(export: Export) -> None:
+    graphs, tables = export.manifest["graphs"], export.manifest["tables"]
+    text = "cca-model-1\n"
+    for i in range(len(GROUP_SIZES) + 1):
+        text += f"prior_{i} {graphs[f'prior_{i}']['sha256']}\n"
+    text += f"tables {tables['sha256']}\n"
+    assert export.manifest["model_id"] == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_tables_are_plain_arrays(export: Export) -> None:
+    with np.load(export.bundle / "tables.npz", allow_pickle=False) as tables:
+        assert {name: array.dtype for name, array in tables.items()} == {
+            f"{table}_{part}": np.int32
+            for table in ("gaussian", "z")
+            for part in ("cdf", "length", "offset")
+        }
+        assert len(tables["gaussian_cdf"]) == 64
+        assert len(tables["z_cdf"]) == 5
+
+
+def test_report_says_what_was_made_and_progress_goes_elsewhere(export: Export) -> None:
+    manifest = export.manifest
+    for word in (
+        str(export.bundle),
+        manifest["model_id"],
+        *GRAPHS,
+        f"{manifest['parameters']:,} parameters",
+        f"{manifest['kmac_per_pixel']['decode']:.1f} to decode",
+        "chelsea.jpg",
+    ):
+        assert word in export.stdout
+    assert [line for line in export.stderr.splitlines() if "prior_1" in line]
+    assert "Warning" not in export.stderr
+    assert "Traceback" not in export.stderr
+
+
+def test_a_bundle_has_ordinary_permissions(export: Export, tmp_path: Path) -> None:
+    (tmp_path / "ordinary").mkdir()
+    assert export.bundle.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+    assert not [entry for entry in export.bundle.parent.iterdir() if entry != export.bundle]
+
+
+# What can go wrong. Exporting itself is replaced where the test is not about it.
+
+
+@pytest.fixture
+def quick_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports and checks take no time and pass."""
+    monkeypatch.setattr(exporter, "onnx_model", lambda graph: graph.name.encode())
+    monkeypatch.setattr(exporter.GraphChecker, "check", lambda *_: [])
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Exit code and the error line."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    output = capsys.readouterr()
+    if code == 0:
+        return code, ""
+    assert output.out == ""
+    error = output.err.splitlines()[-1]
+    assert error.startswith("cca-export: error: ")
+    assert "Traceback" not in output.err
+    return code, error.removeprefix("cca-export: error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "--ckpt"),
+        (["--ckpt", "x.pth"], "--output"),
+        (["--ckpt", "x.pth", "-o", "y", "--frobnicate"], "--frobnicate"),
+        (["--ckpt", "x.pth", "-o", "y", "--name", ""], "--name"),
+        (["--ckpt", "x.pth", "-o", "y", "--name", "two\nlines"], "--name"),
+        (["--ckpt", "none.pth", "-o", "y"], "none.pth: cannot be read"),
+        (["--ckpt", "x.pth", "-o", "none/y"], "none does not exist"),
+        (["--ckpt", "x.pth", "-o", "y", "--check", "none.png"], "none.png cannot be read"),
+    ],
+)
+def test_bad_usage_is_one_line_and_2(
+    arguments: list[str],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, error = run(capsys, *arguments)
+    assert code == 2
+    assert reason in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_checkpoint_is_one_line_and_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "text.pth"
+    file.write_text("not a checkpoint")
+    code, error = run(capsys, "--ckpt", file, "-o", tmp_path / "out")
+    assert code == 2
+    assert error.startswith(f"{file}: is not a PyTorch checkpoint")
+
+
+def test_unusable_quantiles_are_one_line_and_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = random_network(tiny_architecture((2, 3))).state_dict()
+    state["z_entropy_bottleneck.quantiles"] *= 1e6
+    torch.save(state, tmp_path / "odd.pth")
+    code, error = run(capsys, "--ckpt", tmp_path / "odd.pth", "-o", tmp_path / "out")
+    assert code == 2
+    assert "odd.pth: z_entropy_bottleneck.quantiles" in error
+
+
+def test_help_is_quick_and_needs_no_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from cca_export.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as exit_: assert not exit_.code and 'numpy' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--overwrite" in done.stdout
+
+
+@pytest.mark.parametrize("library", ["torch", "onnx", "onnxscript"])
+def test_a_missing_library_says_how_to_install_it(
+    library: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    code, error = run(capsys, "--ckpt", "x.pth", "-o", "y")
+    assert code == 1
+    assert error == f"needs {library}: install with pip install 'cca-codec[export]'"
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_an_existing_bundle_is_replaced_only_on_request(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "model"
+    arguments = ("--ckpt", checkpoint, "-o", target, "-q")
+    assert run(capsys, *arguments)[0] == 0
+    before = (target / "manifest.json").read_bytes()
+    code, error = run(capsys, *arguments, "--name", "second")
+    assert code == 2
+    assert "--overwrite" in error
+    assert (target / "manifest.json").read_bytes() == before
+    (target / "stale").touch()
+    assert run(capsys, *arguments, "--name", "second", "--overwrite")[0] == 0
+    assert json.loads((target / "manifest.json").read_text())["name"] == "second"
+    assert not (target / "stale").exists()
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_what_is_not_a_bundle_is_never_overwritten(
+    kind: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "thesis"
+    if kind == "file":
+        target.write_text("years of work")
+    else:
+        target.mkdir()
+        (target / "chapter").write_text("years of work")
+    code, error = run(capsys, "--ckpt", checkpoint, "-o", target, "--overwrite")
+    assert code == 2
+    assert "is not a bundle" in error
+    assert [file.read_text() for file in tmp_path.rglob("*") if file.is_file()] == ["years of work"]
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_quiet_is_quiet(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--ckpt", str(checkpoint), "-o", str(tmp_path / "b"), "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def broken(graph: Any) -> bytes:
+    """The graph with one bias changed."""
+    model = onnx.load_from_string(onnx_writer.onnx_model(graph))
+    bias = next(
+        i
+        for i in model.graph.initializer
+        if i.name.endswith("bias") and i.data_type == onnx.TensorProto.FLOAT
+    )
+    changed = onnx.numpy_helper.to_array(bias) + 0.5
+    bias.CopyFrom(onnx.numpy_helper.from_array(changed.astype(np.float32), bias.name))
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture
+def standing(tmp_path: Path) -> Iterator[Path]:
+    """A bundle that has to survive the test, alone in its directory."""
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "manifest.json").write_text("the old one")
+    yield target
+    assert (target / "manifest.json").read_text() == "the old one"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_graph_that_computes_something_else_fails_the_export(
+    checkpoint: Path,
+    standing: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(exporter, "onnx_model", broken)
+    code, error = run(capsys, "--ckpt", checkpoint, "-o", standing, "--overwrite")
+    assert code == 1
+    assert "graph 'analysis' computes a wrong 'y' on onnxruntime" in error
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_a_full_disk_leaves_the_old_bundle(
+    checkpoint: Path,
+    standing: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    code, error = run(capsys, "--ckpt", checkpoint, "-o", standing, "--overwrite")
+    assert code == 1
+    assert error == f"cannot write {standing}: No space left on device"
+
+
+def test_an_interrupted_swap_puts_the_old_bundle_back(
+    standing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def fail_for_the_new_one(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+    with pytest.raises(Exception, match="Input/output error"), new_bundle(standing, overwrite=True):
+        pass
+
+
+def test_interrupting_leaves_nothing(
+    checkpoint: Path,
+    standing: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporter, "onnx_model", interrupt)
+    code, error = run(capsys, "--ckpt", checkpoint, "-o", standing, "--overwrite")
+    assert code == 130
+    assert "nothing was written" in error
