@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -12,35 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from cca_runtime.bundle import find_bundle, open_bundle
 from cca_runtime.codec import load
 from cca_runtime.errors import BadInputError, FailureError
+from forgery import arrays_of, edit, npz, put_file
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     return Path(shutil.copytree(find_bundle(None), tmp_path / "copy"))
-
-
-def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    change(manifest)
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
-
-
-def put_file(bundle: Path, kind: str, name: str, data: bytes) -> None:
-    """Replace a file and make the manifest agree with it, as a forger would."""
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    entry = manifest["tables"] if kind == "tables" else manifest["graphs"][name]
-    (bundle / entry["file"]).write_bytes(data)
-    entry |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    groups = len(manifest["architecture"]["group_sizes"])
-    lines = ["cca-model-1"]
-    lines += [f"prior_{i} {manifest['graphs'][f'prior_{i}']['sha256']}" for i in range(groups + 1)]
-    lines += [f"tables {manifest['tables']['sha256']}", ""]
-    manifest["model_id"] = hashlib.sha256("\n".join(lines).encode()).digest()[:8].hex()
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_the_shipped_model_opens_by_name_and_is_small() -> None:
@@ -74,6 +54,10 @@ MANIFEST_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "group size -1",
     ),
     "boolean group": (lambda m: m["architecture"].update(group_sizes=[True]), "group size True"),
+    "exact without vectors": (
+        lambda m: (m.update(entropy_mode="exact"), m.pop("conformance", None)),
+        "'conformance' is missing",
+    ),
     "other identity": (lambda m: m.update(model_id="00" * 8), "'model_id' is not"),
 }
 
@@ -84,6 +68,80 @@ def test_manifest_errors_are_named(bundle: Path, case: str) -> None:
     edit(bundle, change)
     with pytest.raises(BadInputError, match=message) as caught:
         open_bundle(bundle)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def exact_copy(tmp_path: Path, exact_bundle: Path) -> Path:
+    return Path(shutil.copytree(exact_bundle, tmp_path / "exact"))
+
+
+def change_case(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda m: m["conformance"]["cases"][1].update(fields)
+
+
+VECTOR_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "list": (lambda m: m.update(conformance=[]), "'conformance' is missing"),
+    "no cases": (lambda m: m["conformance"].update(cases=[]), "no conformance case is marked fast"),
+    "none fast": (
+        lambda m: [case.update(fast=False) for case in m["conformance"]["cases"]],
+        "no conformance case is marked fast",
+    ),
+    "many cases": (
+        lambda m: m["conformance"].update(cases=m["conformance"]["cases"] * 20),
+        "the limit is 64",
+    ),
+    "same name": (
+        lambda m: m["conformance"].update(cases=m["conformance"]["cases"][:1] * 2),
+        "same name",
+    ),
+    "case is no object": (lambda m: m["conformance"]["cases"].append(7), "'name'"),
+    "path as name": (change_case(name="../../x"), "unusable name"),
+    "line as name": (change_case(name="a\nb"), "unusable name"),
+    "path outside": (lambda m: m["conformance"].update(file="/etc/passwd.npz"), "unusable file"),
+    "huge file": (lambda m: m["conformance"].update(bytes=1 << 30), "the limit is"),
+    "huge picture": (change_case(latent_height=1 << 13, latent_width=1 << 13), "more than"),
+    "huge batch": (change_case(batch=1 << 20), "'batch' is 1048576"),
+    "negative size": (change_case(latent_height=-4), "'latent_height' is -4"),
+    "odd size": (change_case(latent_width=6), "multiples of 4"),
+    "boolean size": (change_case(batch=True), "'batch' is missing"),
+    "fast as number": (change_case(fast=1), "'fast' is missing"),
+    "no digests": (change_case(digests={}), "digests are not those of prior_0 to prior_"),
+    "digest is no hash": (
+        lambda m: m["conformance"]["cases"][1]["digests"].update(prior_0="x"),
+        "'prior_0' is no SHA-256",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VECTOR_ERRORS)
+def test_errors_in_conformance_vectors_are_named(exact_copy: Path, case: str) -> None:
+    change, message = VECTOR_ERRORS[case]
+    edit(exact_copy, change)
+    with pytest.raises(BadInputError, match=message) as caught:
+        open_bundle(exact_copy)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("case", ["garbage", "missing", "floats", "objects", "shape", "bomb"])
+def test_bad_conformance_inputs_are_an_error(exact_copy: Path, case: str) -> None:
+    arrays = arrays_of(exact_copy / "conformance.npz")
+    name = next(iter(arrays))
+    if case == "missing":
+        del arrays[name]
+    elif case == "floats":
+        arrays[name] = arrays[name].astype(np.float64)
+    elif case == "objects":
+        arrays[name] = np.array([{}], dtype=object)
+    elif case == "shape":
+        arrays[name] = arrays[name][:, :-1]
+    elif case == "bomb":
+        arrays[name] = np.zeros(10_000_000, np.int16)
+    data = b"garbage" if case == "garbage" else npz(**arrays)
+    put_file(exact_copy, "conformance", data)
+    reason = "unpacks to" if case == "bomb" else ""
+    with pytest.raises(BadInputError, match=rf"conformance\.npz: .*{reason}") as caught:
+        load(exact_copy)
     assert "\n" not in str(caught.value)
 
 
@@ -111,20 +169,9 @@ def test_a_changed_or_missing_file_is_an_error(bundle: Path) -> None:
         open_bundle(bundle).read_graph("synthesis")
 
 
-def npz(**arrays: Any) -> bytes:
-    out = io.BytesIO()
-    np.savez_compressed(out, **arrays)
-    return out.getvalue()
-
-
-def tables_of(bundle: Path) -> dict[str, np.ndarray[Any, Any]]:
-    with np.load(bundle / "tables.npz") as arrays:
-        return dict(arrays)
-
-
 @pytest.mark.parametrize("case", ["garbage", "missing", "floats", "objects", "decreasing", "few"])
 def test_bad_tables_are_an_error(bundle: Path, case: str) -> None:
-    arrays = tables_of(bundle)
+    arrays = arrays_of(bundle / "tables.npz")
     if case == "missing":
         del arrays["z_cdf"]
     elif case == "floats":
@@ -137,7 +184,7 @@ def test_bad_tables_are_an_error(bundle: Path, case: str) -> None:
         for part in ("cdf", "length", "offset"):
             arrays[f"z_{part}"] = arrays[f"z_{part}"][:-1]
     data = b"garbage" if case == "garbage" else npz(**arrays)
-    put_file(bundle, "tables", "", data)
+    put_file(bundle, "tables", data)
     with pytest.raises(BadInputError, match="broken bundle") as caught:
         open_bundle(bundle).read_tables()
     assert "\n" not in str(caught.value)
@@ -149,22 +196,30 @@ def test_a_table_that_claims_more_than_it_holds_is_not_allocated(bundle: Path) -
     bomb = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for name in tables_of(bundle):
+        for name in arrays_of(bundle / "tables.npz"):
             archive.writestr(f"{name}.npy", bomb)
-    put_file(bundle, "tables", "", out.getvalue())
+    put_file(bundle, "tables", out.getvalue())
     with pytest.raises(BadInputError, match="broken bundle"):
         open_bundle(bundle).read_tables()
 
 
 def test_a_graph_that_is_no_graph_is_one_clear_failure(bundle: Path) -> None:
-    put_file(bundle, "graphs", "prior_0", b"no ONNX at all")
+    put_file(bundle, "prior_0", b"no ONNX at all")
     with pytest.raises(FailureError, match="prior_0") as caught:
         load(bundle).encode(np.zeros((8, 8, 3), np.uint8))
     assert "\n" not in str(caught.value)
 
 
 def test_a_graph_in_anothers_place_is_one_clear_failure(bundle: Path) -> None:
-    put_file(bundle, "graphs", "prior_1", (bundle / "graphs" / "synthesis.onnx").read_bytes())
+    put_file(bundle, "prior_1", (bundle / "graphs" / "synthesis.onnx").read_bytes())
     with pytest.raises((FailureError, BadInputError), match="prior_1") as caught:
         load(bundle).encode(np.zeros((8, 8, 3), np.uint8))
     assert "\n" not in str(caught.value)
+
+
+def test_a_graph_without_an_output_is_one_clear_error(bundle: Path) -> None:
+    model = onnx.load_model(bundle / "graphs" / "analysis.onnx")
+    del model.graph.output[:1]
+    put_file(bundle, "analysis", model.SerializeToString())
+    with pytest.raises(BadInputError, match="graph 'analysis' has no output 'y'"):
+        load(bundle).encode(np.zeros((8, 8, 3), np.uint8))

@@ -18,6 +18,7 @@ from cca_export.check import (
     PictureError,
     load_picture,
 )
+from cca_export.exporter import ExportSettings
 from cca_export.graphs import CodecGraph, codec_graphs
 from full_size_checkpoint import random_network
 from locations import GOLDEN
@@ -201,7 +202,6 @@ def test_a_check_picture_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(exporter, "GraphChecker", Checker)
     torch.save(NETWORK.state_dict(), tmp_path / "tiny.pth")
     Image.new("RGB", (70, 10)).save(tmp_path / "mine.png")
-    exporter.export_bundle(
-        tmp_path / "tiny.pth", tmp_path / "out", name="n", check_picture=tmp_path / "mine.png"
-    )
+    settings = ExportSettings(name="n", entropy="native", check=[tmp_path / "mine.png"])
+    exporter.export_bundle(tmp_path / "tiny.pth", tmp_path / "out", settings)
     assert seen == [(1, 64, 128, 3)]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from typing import Any
 
 import cca_runtime
 import numpy as np
 import pytest
+from cca_engines import available_engines, fingerprint, open_engine
 from cca_runtime import BadInputError, FailureError, StreamError
-from cca_runtime._core import parse_stream
+from cca_runtime._core import parse_stream, write_stream
+from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
+from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.metrics import psnr
 from cca_runtime.padding import choose_padding, crop, pad
 from cca_runtime.pictures import Picture
+from cca_runtime.stopwatch import Stopwatch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -98,30 +104,110 @@ def test_another_models_stream_is_refused_by_name(
         entropy_mode=info.entropy_mode,
         fingerprint=info.fingerprint,
     )
-    from cca_runtime._core import write_stream
-
     with pytest.raises(BadInputError, match="made with model 0101010101010101"):
         default_codec.decode(write_stream(foreign, payload))
 
 
-def test_another_engines_stream_is_refused_by_name(
-    default_codec: Codec, chelsea: NDArray[np.uint8]
+def test_a_native_stream_is_refused_by_another_engine_by_name(
+    native_bundle: Path,
 ) -> None:
-    from cca_runtime._core import write_stream
+    codec = cca_runtime.load(native_bundle)
+    own = fingerprint(codec.engine)
+    other = own[:-1] + bytes([own[-1] ^ 1])
+    foreign = cca_runtime.StreamInfo(
+        width=64,
+        height=64,
+        padding=(0, 0, 0, 0),
+        model_id=codec.bundle.model_id,
+        entropy_mode="native",
+        fingerprint=other,
+    )
+    with pytest.raises(BadInputError, match=f"onnxruntime with fingerprint {other.hex()}"):
+        codec.decode(write_stream(foreign, b"never looked at"))
 
-    info, payload = parse_stream(default_codec.encode(chelsea[:64, :64]))
-    assert info.fingerprint is not None
-    other = info.fingerprint[:-1] + bytes([info.fingerprint[-1] ^ 1])
+
+def test_a_native_stream_carries_its_engines_fingerprint(
+    native_bundle: Path, chelsea: NDArray[np.uint8]
+) -> None:
+    codec = cca_runtime.load(native_bundle)
+    info, _ = parse_stream(codec.encode(chelsea[:64, :64]))
+    assert (info.entropy_mode, info.fingerprint) == ("native", fingerprint(codec.engine))
+
+
+def test_an_exact_stream_carries_no_fingerprint(
+    exact_bundle: Path, chelsea: NDArray[np.uint8]
+) -> None:
+    codec = cca_runtime.load(exact_bundle)
+    info, _ = parse_stream(codec.encode(chelsea[:64, :64]))
+    assert (info.entropy_mode, info.fingerprint) == ("exact", None)
+
+
+def test_streams_of_the_other_mode_are_refused(
+    exact_bundle: Path, chelsea: NDArray[np.uint8]
+) -> None:
+    codec = cca_runtime.load(exact_bundle)
+    info, payload = parse_stream(codec.encode(chelsea[:64, :64]))
     foreign = cca_runtime.StreamInfo(
         width=info.width,
         height=info.height,
         padding=info.padding,
         model_id=info.model_id,
-        entropy_mode=info.entropy_mode,
-        fingerprint=other,
+        entropy_mode="native",
+        fingerprint=fingerprint(codec.engine),
     )
-    with pytest.raises(BadInputError, match=f"onnxruntime with fingerprint {other.hex()}"):
-        default_codec.decode(write_stream(foreign, payload))
+    with pytest.raises(BadInputError, match="mode is 'native', the model's is 'exact'"):
+        codec.decode(write_stream(foreign, payload))
+
+
+def y_hat_of(codec: Codec, stream: bytes, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
+    """What the decoder hands to the synthesis transform."""
+    seen = []
+    run = GraphRunner.run
+
+    def spy(
+        self: GraphRunner, name: str, inputs: dict[str, Any], watch: Stopwatch
+    ) -> dict[str, Any]:
+        if name == "synthesis":
+            seen.append(codec.engine.to_host(inputs["y_hat"]))
+        return run(self, name, inputs, watch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GraphRunner, "run", spy)
+        codec.decode(stream)
+    (y_hat,) = seen
+    return np.asarray(y_hat)
+
+
+@pytest.fixture(scope="module")
+def exact_codecs(exact_bundle: Path) -> dict[str, Codec]:
+    """One on each engine, with thread counts of their own."""
+    bundle = open_bundle(exact_bundle)
+    return {
+        name: Codec(bundle, open_engine(name, threads=threads))
+        for threads, name in enumerate(available_engines(), start=1)
+    }
+
+
+@pytest.mark.parametrize("writer", available_engines())
+def test_exact_streams_decode_to_the_same_latents_on_any_engine(
+    exact_codecs: dict[str, Codec],
+    chelsea: NDArray[np.uint8],
+    writer: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (70, 130, 3), np.uint8)
+    for picture in (chelsea[:200, :230], noise):
+        stream = exact_codecs[writer].encode(picture)
+        assert exact_codecs[writer].encode(picture) == stream, "encoding is deterministic"
+        expected = y_hat_of(exact_codecs[writer], stream, monkeypatch)
+        assert expected.any()
+        for codec in exact_codecs.values():
+            np.testing.assert_array_equal(y_hat_of(codec, stream, monkeypatch), expected)
+
+
+def test_openvino_is_among_the_engines() -> None:
+    if "openvino" not in available_engines():
+        pytest.skip("openvino is not installed: streams were exchanged with no other engine")
 
 
 def test_every_97th_byte_changed_is_an_error(
@@ -140,8 +226,6 @@ def test_a_payload_that_lies_behind_valid_checksums_is_an_error_or_a_picture(
     default_codec: Codec, chelsea: NDArray[np.uint8]
 ) -> None:
     """Whoever forges checksums too gets wrong pixels at most."""
-    from cca_runtime._core import write_stream
-
     info, payload = parse_stream(default_codec.encode(chelsea[:64, :64]))
     random = np.random.default_rng(5)
     refused = 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +18,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from cca_export import exporter, onnx_writer
+from cca_export import exporter
 from cca_export.bundle_writer import new_bundle
 from cca_export.cli import main
+from cca_export.exact import export as exact_export
 from full_size_checkpoint import random_network
 from tiny_networks import tiny_architecture
 
@@ -43,13 +47,12 @@ class Export:
 
 @pytest.fixture(scope="module")
 def export(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """One export through a process of its own, as a user runs it."""
     bundle = tmp_path_factory.mktemp("bundles") / "tiny.bundle"
-    command = [sys.executable, "-m", "cca_export.cli", "--ckpt", checkpoint, "-o", bundle]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        assert main(["--ckpt", str(checkpoint), "-o", str(bundle)]) == 0
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
-    return Export(bundle, manifest, done.stdout, done.stderr)
+    return Export(bundle, manifest, stdout.getvalue(), stderr.getvalue())
 
 
 def test_manifest_describes_the_model(export: Export) -> None:
@@ -57,7 +60,7 @@ def test_manifest_describes_the_model(export: Export) -> None:
     assert manifest["format"] == "cca-bundle"
     assert manifest["version"] == 1
     assert manifest["name"] == "tiny"
-    assert manifest["entropy_mode"] == "native"
+    assert manifest["entropy_mode"] == "exact"
     assert manifest["architecture"]["group_sizes"] == list(GROUP_SIZES)
     assert manifest["architecture"]["latent_channels"] == sum(GROUP_SIZES)
     assert manifest["architecture"]["hyper_channels"] == 5
@@ -67,7 +70,8 @@ def test_manifest_describes_the_model(export: Export) -> None:
 
 
 def test_manifest_describes_every_file(export: Export) -> None:
-    entries = [*export.manifest["graphs"].values(), export.manifest["tables"]]
+    parts = ("tables", "conformance", "exactness")
+    entries = [*export.manifest["graphs"].values(), *(export.manifest[part] for part in parts)]
     for entry in entries:
         content = (export.bundle / entry["file"]).read_bytes()
         assert len(content) == entry["bytes"]
@@ -131,9 +135,73 @@ def test_report_says_what_was_made_and_progress_goes_elsewhere(export: Export) -
         "chelsea.jpg",
     ):
         assert word in export.stdout
-    assert [line for line in export.stderr.splitlines() if "prior_1" in line]
-    assert "Warning" not in export.stderr
-    assert "Traceback" not in export.stderr
+    steps = export.stderr.splitlines()
+    graph_steps = steps[2:-2]
+    assert "reading" in steps[0]
+    assert "calibrating" in steps[1]
+    assert all(graph in step for graph, step in zip(GRAPHS, graph_steps, strict=True))
+    for picture in ("astronaut.jpg", "coffee.jpg", "rocket.jpg", "chelsea.jpg"):
+        assert re.search(rf"{picture} +\d+ +\d+ +[+-]\d+\.\d\d% +[+-]\d\.\d+ dB", export.stdout)
+
+
+def test_every_layer_of_the_exact_prior_is_proved(export: Export) -> None:
+    proof = json.loads((export.bundle / "exactness.json").read_text(encoding="utf-8"))
+    assert proof["limit"] == 1 << 24
+    assert 0 < proof["worst_bound"] < 1 << 24
+    assert proof["worst_margin"] >= 4
+    proved = {layer["layer"] for layer in proof["layers"]}
+    for layer in ("h_mean_s.0", "h_scale_s.4", "mean_NAF_transforms.0.blocks.0.sca.1"):
+        assert layer in proved
+    for group in range(len(GROUP_SIZES)):
+        for part in ("mean_cc", "scale_cc", "lrp"):
+            assert {f"{part}_transforms.{group}.{i}" for i in range(5)} <= proved
+    assert all(layer["bound"] < 1 << 24 for layer in proof["layers"])
+
+
+def test_the_proof_is_printed_on_request(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--ckpt", str(checkpoint), "-o", str(tmp_path / "b"), "--proof", "-q"]
+    assert main(arguments) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert re.search("layer +kind +fan-in +bits +bound +margin", table[1])
+    assert any(re.match(r"h_mean_s\.0 +convolution +\d+ +\d+ +2\^\d+\.\d\d", row) for row in table)
+    assert any(re.match(r"h_mean_s\.1 +gelu +\d+\.\d", row) for row in table)
+
+
+def test_a_native_bundle_has_no_exactness(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "native"
+    assert main(["--ckpt", str(checkpoint), "-o", str(bundle), "--entropy", "native"]) == 0
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["entropy_mode"] == "native"
+    assert not manifest.keys() & {"conformance", "exactness"}
+    assert "averages" not in manifest["graphs"]["prior_0"]["inputs"]
+    assert "Exact" not in capsys.readouterr().out
+
+
+def test_an_engine_with_other_integers_fails_the_export(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    digests = exact_export.case_digests
+
+    def wrong(case: Any, graphs: Any, compute: Any) -> dict[str, str]:
+        found = digests(case, graphs, compute)
+        wrong.calls += 1  # type: ignore[attr-defined]
+        # The first calls are PyTorch's, one a case; then come the engine's.
+        later = wrong.calls > len(exact_export.conformance_cases(1, 1))  # type: ignore[attr-defined]
+        return {**found, "prior_1": "0" * 64} if later else found
+
+    wrong.calls = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr(exact_export, "case_digests", wrong)
+    code, error = run(capsys, "--ckpt", checkpoint, "-o", tmp_path / "b", "--entropy", "exact")
+    assert code == 1
+    assert "graph 'prior_1' computes other integers on onnxruntime" in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_bundle_has_ordinary_permissions(export: Export, tmp_path: Path) -> None:
@@ -153,9 +221,9 @@ def quick_export(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """Exit code and the error line."""
+    """Exit code and the error line, of a native export unless told otherwise: it is quicker."""
     try:
-        code = main([str(argument) for argument in arguments])
+        code = main(["--entropy", "native", *(str(argument) for argument in arguments)])
     except SystemExit as exit_:
         code = int(exit_.code or 0)
     output = capsys.readouterr()
@@ -276,13 +344,15 @@ def test_what_is_not_a_bundle_is_never_overwritten(
 def test_quiet_is_quiet(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--ckpt", str(checkpoint), "-o", str(tmp_path / "b"), "-q"]) == 0
+    assert (
+        main(["--ckpt", str(checkpoint), "-o", str(tmp_path / "b"), "-q", "--entropy", "native"])
+        == 0
+    )
     assert capsys.readouterr() == ("", "")
 
 
-def broken(graph: Any) -> bytes:
-    """The graph with one bias changed."""
-    model = onnx.load_from_string(onnx_writer.onnx_model(graph))
+def with_a_wrong_bias(file: Path) -> bytes:
+    model = onnx.load(file)
     bias = next(
         i
         for i in model.graph.initializer
@@ -306,11 +376,13 @@ def standing(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_graph_that_computes_something_else_fails_the_export(
     checkpoint: Path,
+    export: Export,
     standing: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(exporter, "onnx_model", broken)
+    wrong = with_a_wrong_bias(export.bundle / "graphs" / "analysis.onnx")
+    monkeypatch.setattr(exporter, "onnx_model", lambda _: wrong)
     code, error = run(capsys, "--ckpt", checkpoint, "-o", standing, "--overwrite")
     assert code == 1
     assert "graph 'analysis' computes a wrong 'y' on onnxruntime" in error

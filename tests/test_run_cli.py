@@ -192,7 +192,7 @@ def test_info_describes_streams_and_bundles(
     assert first["bytes"] == stream.stat().st_size
     assert first["padding"] == {"left": 19, "top": 14, "right": 19, "bottom": 14}
     assert first["model_id"] == second["model_id"] == default_codec.bundle.model_id.hex()
-    assert first["engine"] == "onnxruntime"
+    assert (first["entropy_mode"], first["engine"]) == ("exact", None)
     assert second["kind"] == "bundle"
     assert second["group_sizes"] == [2, 8, 16, 27, 43]
     assert main(["info", str(stream)]) == 0

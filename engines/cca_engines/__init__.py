@@ -1,23 +1,25 @@
 """Run one ONNX graph on one backend. Knows nothing of codecs."""
 
-from cca_engines.engine import (
-    Engine,
-    EngineError,
-    Graph,
-    Tensor,
+from cca_engines.digest import InexactError, digest
+from cca_engines.engine import Engine, EngineError, Graph, Tensor
+from cca_engines.registry import (
     available_engines,
     fingerprint,
     fingerprint_backend,
     open_engine,
+    optimisations,
 )
 
 __all__ = [
     "Engine",
     "EngineError",
     "Graph",
+    "InexactError",
     "Tensor",
     "available_engines",
+    "digest",
     "fingerprint",
     "fingerprint_backend",
     "open_engine",
+    "optimisations",
 ]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
-from cca_engines.engine import Array, EngineError, Tensor, check_inputs
+from cca_engines.engine import Array, EngineError, Tensor, check_inputs, first_line
+from cca_engines.processor import instruction_set, usable_cores
+
+_LEVELS = {
+    "disable": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+OPTIMISATIONS = tuple(_LEVELS)
+_DEFAULT_OPTIMISATION = "all"
 
 # Warnings about graph optimisation are for the exporter's developers, not for
 # somebody who decodes a picture; errors still arrive as exceptions.
@@ -42,35 +49,40 @@ class OnnxRuntimeGraph:
         try:
             values = self._session.run(self._outputs, dict(inputs))
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise EngineError(f"graph '{self._name}' failed: {_first_line(error)}") from error
+            raise EngineError(f"graph '{self._name}' failed: {first_line(error)}") from error
         return dict(zip(self._outputs, values, strict=True))
 
 
 class OnnxRuntimeEngine:
-    """ONNX Runtime's CPU execution provider in float32, all cores."""
+    """ONNX Runtime's CPU execution provider in float32."""
 
     name = "onnxruntime"
 
-    def __init__(self) -> None:
-        self._threads = len(os.sched_getaffinity(0))
+    def __init__(self, threads: int, optimisation: str) -> None:
+        self._threads = threads
+        self._optimisation = optimisation
 
     @property
     def description(self) -> str:
-        """Version, processor and thread count (see `cca_engines.engine.Engine.description`)."""
-        return f"onnxruntime {ort.__version__} float32, {self._threads} threads, {_processor()}"
+        """Version, settings and processor (see `cca_engines.engine.Engine.description`)."""
+        return (
+            f"onnxruntime {ort.__version__} float32, optimisation {self._optimisation}, "
+            f"{self._threads} threads, {instruction_set()}"
+        )
 
     def load(self, model: bytes, name: str) -> OnnxRuntimeGraph:
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
         options = ort.SessionOptions()
         options.log_severity_level = _LOG_ERRORS_ONLY
         options.intra_op_num_threads = self._threads
+        options.graph_optimization_level = _LEVELS[self._optimisation]
         # One process often holds several sessions (one a graph) that run in turn:
         # spinning workers of an idle session would steal the cores of the busy one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise EngineError(f"graph '{name}' cannot be loaded: {_first_line(error)}") from error
+            raise EngineError(f"graph '{name}' cannot be loaded: {first_line(error)}") from error
         return OnnxRuntimeGraph(session, name)
 
     def to_device(self, array: Array) -> Tensor:
@@ -83,25 +95,8 @@ class OnnxRuntimeEngine:
         return array
 
 
-def open_engine() -> OnnxRuntimeEngine:
-    """The engine on this machine's CPU."""
-    return OnnxRuntimeEngine()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0]
-
-
-def _processor() -> str:
-    """The instruction set: the library picks its kernels, hence its rounding, by it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    vector = sorted(
-        flag
-        for flag in flags.partition(":")[2].split()
-        if flag.startswith(("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "fphp"))
-    )
-    return f"{platform.machine()} {' '.join(vector)}"
+def open_engine(
+    *, threads: int | None = None, optimisation: str | None = None
+) -> OnnxRuntimeEngine:
+    """The engine on this machine's CPU (see `cca_engines.registry.open_engine`)."""
+    return OnnxRuntimeEngine(threads or usable_cores(), optimisation or _DEFAULT_OPTIMISATION)

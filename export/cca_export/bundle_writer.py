@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -26,6 +26,8 @@ FORMAT = "cca-bundle"
 VERSION = 1
 MANIFEST = "manifest.json"
 TABLES = "tables.npz"
+CONFORMANCE = "conformance.npz"
+EXACTNESS = "exactness.json"
 
 _MODEL_ID_BYTES = 8
 
@@ -46,6 +48,7 @@ class BundleWriter:
     name: str
     _graphs: dict[str, dict[str, Any]] = field(default_factory=dict)
     _tables: dict[str, Any] = field(default_factory=dict)
+    _exact: dict[str, Any] = field(default_factory=dict)
 
     def add_graph(self, graph: CodecGraph, model: bytes) -> None:
         """Write `graphs/<name>.onnx`."""
@@ -69,6 +72,16 @@ class BundleWriter:
         )
         self._tables = self._write(TABLES, content.getvalue())
 
+    def add_exactness(
+        self, vectors: bytes, cases: Sequence[Mapping[str, Any]], proof: Mapping[str, Any]
+    ) -> None:
+        """Write `conformance.npz` and `exactness.json`: the bundle's entropy mode is exact."""
+        text = json.dumps(proof, indent=1) + "\n"
+        self._exact = {
+            "conformance": {**self._write(CONFORMANCE, vectors), "cases": list(cases)},
+            "exactness": self._write(EXACTNESS, text.encode("utf-8")),
+        }
+
     def finish(self, architecture: Architecture, cost: Complexity) -> str:
         """Write the manifest and return the model id."""
         model_id = self._model_id()
@@ -77,7 +90,7 @@ class BundleWriter:
             "version": VERSION,
             "name": self.name,
             "model_id": model_id,
-            "entropy_mode": "native",
+            "entropy_mode": "exact" if self._exact else "native",
             "architecture": architecture.to_manifest(),
             "parameters": cost.parameters,
             "kmac_per_pixel": {
@@ -86,6 +99,7 @@ class BundleWriter:
             },
             "graphs": self._graphs,
             "tables": self._tables,
+            **self._exact,
             "exporter": {
                 "cca-codec": _own_version(),
                 "torch": torch.__version__,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from cca_engines import Engine
 from numpy.typing import NDArray
 from PIL import Image
 
+from cca_export.exact.averages import average_factors
 from cca_export.graphs import HYPER_STRIDE, CodecGraph
 
-CHECK_PICTURE = Path(__file__).parent / "data" / "chelsea.jpg"
+_PICTURES = Path(__file__).parent / "data"
+CHECK_PICTURE = _PICTURES / "chelsea.jpg"
+CALIBRATION = tuple(_PICTURES / f"{name}.jpg" for name in ("astronaut", "coffee", "rocket"))
 
 _LARGEST_SIDE = 768
 """Larger pictures are cropped: the check is about graphs, and PyTorch is slow."""
@@ -85,7 +88,7 @@ class GraphChecker:
         loaded = self._engine.load(model, graph.name)
         results = loaded.run({name: self._engine.to_device(a) for name, a in inputs.items()})
         comparisons = [
-            _compare(graph.name, name, self._engine.to_host(results[name]), reference)
+            _compare(graph, name, self._engine.to_host(results[name]), reference)
             for name, reference in expected.items()
         ]
         for comparison in comparisons:
@@ -99,6 +102,8 @@ class GraphChecker:
         return comparisons
 
     def _input(self, name: str) -> NDArray[Any]:
+        if name == "averages":
+            return np.array(average_factors(*self._known["y"].shape[2:]), np.float32)
         if name != "symbols":
             known: NDArray[Any] = self._known[name.removeprefix("previous_")]
             return known
@@ -107,6 +112,21 @@ class GraphChecker:
         residual = self._known["y"][:, start : start + means.shape[1]] - means
         symbols: NDArray[np.int32] = np.round(residual).clip(-(2**15), 2**15 - 1).astype(np.int32)
         return symbols
+
+
+def list_pictures(paths: Sequence[Path]) -> list[Path]:
+    """Files as they are, and every file of directories, by name.
+
+    Raises:
+        PictureError: A directory holds no file.
+    """
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+        if not inside:
+            raise PictureError(f"directory {path} holds no picture")
+        files += inside
+    return files
 
 
 def load_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -127,7 +147,7 @@ def load_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             pixels = np.asarray(picture.crop(box).convert("RGB"))
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them into
         reason = getattr(error, "strerror", None) or "not a picture, or damaged"
-        raise PictureError(f"check picture {os.fspath(path)} cannot be read: {reason}") from error
+        raise PictureError(f"picture {os.fspath(path)} cannot be read: {reason}") from error
     missing = [-size % HYPER_STRIDE for size in pixels.shape[:2]]
     return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")[None]
 
@@ -140,19 +160,23 @@ def _run_network(graph: CodecGraph, inputs: Mapping[str, NDArray[Any]]) -> dict[
     return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
 
 
-def _compare(graph: str, name: str, found: NDArray[Any], expected: NDArray[Any]) -> Comparison:
+def _compare(
+    graph: CodecGraph, name: str, found: NDArray[Any], expected: NDArray[Any]
+) -> Comparison:
     if found.shape != expected.shape or found.dtype != expected.dtype:
         raise MismatchError(
-            f"graph '{graph}' returns '{name}' as {found.dtype} {list(found.shape)}, "
+            f"graph '{graph.name}' returns '{name}' as {found.dtype} {list(found.shape)}, "
             f"expected {expected.dtype} {list(expected.shape)}"
         )
     difference = np.abs(found.astype(np.float64) - expected.astype(np.float64))
+    if graph.exact:
+        return Comparison(graph.name, name, float((found != expected).mean()), 0.0)
     if np.issubdtype(expected.dtype, np.floating):
         # A constant zero output has no scale to be relative to: then the difference itself counts.
         scale = float(np.abs(expected).max()) or 1.0
-        return Comparison(graph, name, float(difference.max()) / scale, FLOAT_TOLERANCE)
+        return Comparison(graph.name, name, float(difference.max()) / scale, FLOAT_TOLERANCE)
     return Comparison(
-        graph,
+        graph.name,
         name,
         error=float((difference > 0).mean()),
         allowed=max(INTEGER_TOLERANCE, 1 / difference.size),

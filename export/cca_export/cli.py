@@ -52,10 +52,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, required=True, help="bundle to write")
     parser.add_argument("--name", help="name of the model (default: the checkpoint's file name)")
     parser.add_argument(
+        "--entropy",
+        choices=["exact", "native"],
+        default="exact",
+        help="exact: streams decode anywhere (default); native: a float prior, whose streams "
+        "decode only on the engine that made them",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        nargs="+",
+        metavar="PICTURE|DIR",
+        help="pictures that tell an exact prior its ranges (default: three built-in photographs)",
+    )
+    parser.add_argument(
         "--check",
         type=Path,
+        nargs="+",
         metavar="PICTURE",
-        help="compare every graph with the network on it (default: a built-in photograph)",
+        help="compare every graph with the network on the first, and measure the cost of "
+        "exactness on all (default: a built-in photograph)",
+    )
+    parser.add_argument(
+        "--proof", action="store_true", help="also print what was proved of every layer"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
@@ -65,23 +84,25 @@ def _parser() -> argparse.ArgumentParser:
 def _export(options: argparse.Namespace) -> int:
     # Only now: torch takes seconds to import, and usage errors should not.
     from cca_export.bundle_writer import BundleError, TargetError
-    from cca_export.check import CHECK_PICTURE, PictureError
+    from cca_export.check import CALIBRATION, CHECK_PICTURE, PictureError, list_pictures
     from cca_export.checkpoint import CheckpointError
-    from cca_export.exporter import export_bundle
+    from cca_export.exact.export import proof_table
+    from cca_export.exporter import ExportSettings, export_bundle
     from cca_export.report import describe
 
     name = options.name if options.name is not None else options.ckpt.stem
     if not (name.isprintable() and 0 < len(name.strip()) <= _LONGEST_NAME):
         return _fail(_BAD_INPUT, f"--name must be 1 to {_LONGEST_NAME} printable characters")
     try:
-        report = export_bundle(
-            options.ckpt,
-            options.output,
+        settings = ExportSettings(
             name=name,
-            check_picture=options.check or CHECK_PICTURE,
+            entropy=options.entropy,
+            calibration=list_pictures(options.calibration) if options.calibration else CALIBRATION,
+            check=options.check or (CHECK_PICTURE,),
             overwrite=options.overwrite,
-            progress=_silent if options.quiet else _show_progress,
         )
+        progress = _silent if options.quiet else _show_progress
+        report = export_bundle(options.ckpt, options.output, settings, progress)
     except (CheckpointError, PictureError, TargetError) as error:
         return _fail(_BAD_INPUT, str(error))
     except BundleError as error:
@@ -92,6 +113,8 @@ def _export(options: argparse.Namespace) -> int:
         return _fail(_FAILED, f"export failed, nothing was written: {_first_line(error)}")
     if not options.quiet:
         sys.stdout.write(describe(report) + "\n")
+    if options.proof:
+        sys.stdout.write("\n" + proof_table(report.proofs) + "\n")
     return _OK
 
 

@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from cca_engines import open_engine
+import torch
+from cca_engines import Engine, open_engine
 
 from cca_export.bundle_writer import BundleWriter, check_target, new_bundle
-from cca_export.check import GraphChecker, load_picture
+from cca_export.check import CALIBRATION, CHECK_PICTURE, GraphChecker, load_picture
 from cca_export.checkpoint import CheckpointError, load_network
 from cca_export.complexity import complexity
-from cca_export.graphs import codec_graphs
+from cca_export.exact.cost import ExactCost, exact_cost
+from cca_export.exact.export import ExactExport, build_exact, proof_to_json
+from cca_export.graphs import CodecGraph, codec_graphs
+from cca_export.network import CcaNetwork
 from cca_export.onnx_writer import onnx_model
 from cca_export.report import ExportReport, GraphReport
-from cca_export.tables import TableError, gaussian_tables, hyper_latent_tables
+from cca_export.tables import EntropyTables, TableError, gaussian_tables, hyper_latent_tables
+
+EntropyMode = Literal["exact", "native"]
 
 _CHECK_ENGINE = "onnxruntime"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How to export.
+
+    Attributes:
+        name: Name of the model, for people.
+        entropy: `exact` for a prior that computes the same integers everywhere, `native`
+            for a float prior whose streams are bound to an engine.
+        calibration: Pictures that tell the ranges of an exact prior.
+        check: Pictures to compare graphs on (the first) and to measure the cost of exactness on.
+        overwrite: Replace a bundle that stands at the output.
+    """
+
+    name: str
+    entropy: EntropyMode = "exact"
+    calibration: Sequence[Path] = CALIBRATION
+    check: Sequence[Path] = (CHECK_PICTURE,)
+    overwrite: bool = False
 
 
 def export_bundle(
     checkpoint: Path,
     output: Path,
-    *,
-    name: str,
-    check_picture: Path,
-    overwrite: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    settings: ExportSettings,
+    progress: Progress = lambda _: None,
 ) -> ExportReport:
-    """Export `checkpoint` to a bundle at `output` and check it on a picture.
+    """Export `checkpoint` to a bundle at `output` and check it.
 
     Args:
         checkpoint: A published or trained checkpoint (`cca_export.checkpoint`).
         output: Directory to create.
-        name: Name of the model, for people.
-        check_picture: Every graph is compared with the network on it.
-        overwrite: Replace a bundle that stands at `output`.
+        settings: How.
         progress: Called with one line before each step.
 
     Raises:
         CheckpointError, PictureError: An input is unusable.
         TargetError: `output` cannot become a bundle.
         BundleError: Writing failed.
-        MismatchError, cca_engines.EngineError: A graph does not do what the network
-            does. As after any error, nothing is left at `output`.
+        UnprovableLayerError: A layer of the exact prior cannot be proved.
+        MismatchError, ConformanceError, cca_engines.EngineError: A graph does not do what
+            the network does. As after any error, nothing is left at `output`.
     """
     started = time.monotonic()
     output = output.resolve()
-    check_target(output, overwrite=overwrite)
-    image = load_picture(check_picture)
+    check_target(output, overwrite=settings.overwrite)
+    pictures = {path.name: load_picture(path) for path in settings.check}
+    calibration = {path.name: load_picture(path) for path in settings.calibration}
     progress(f"reading {checkpoint}")
     network = load_network(checkpoint)
     try:
@@ -57,18 +84,59 @@ def export_bundle(
     except TableError as error:
         raise CheckpointError(f"{checkpoint}: {error}") from error
     cost = complexity(network)
-    checker = GraphChecker(open_engine(_CHECK_ENGINE), image)
+    exact = None
+    if settings.entropy == "exact":
+        progress(f"calibrating the exact prior on {', '.join(calibration)}")
+        exact = build_exact(network, calibration)
+    engine = open_engine(_CHECK_ENGINE)
+    checker = GraphChecker(engine, next(iter(pictures.values())))
     reports: list[GraphReport] = []
-    with new_bundle(output, overwrite=overwrite) as directory:
-        bundle = BundleWriter(directory, name)
+    with new_bundle(output, overwrite=settings.overwrite) as directory:
+        bundle = BundleWriter(directory, settings.name)
         bundle.add_tables(gaussian_tables(), hyper_latents)
-        graphs = list(codec_graphs(network))
+        graphs = exact.graphs if exact else list(codec_graphs(network))
         for number, graph in enumerate(graphs, 1):
             progress(f"exporting and checking graph {number} of {len(graphs)}: {graph.name}")
             model = onnx_model(graph)
             bundle.add_graph(graph, model)
             comparisons = tuple(checker.check(graph, model))
             reports.append(GraphReport(graph.name, len(model), comparisons))
+        costs: list[ExactCost] = []
+        if exact:
+            progress("running the conformance vectors")
+            _add_exactness(bundle, exact, engine, directory)
+            progress("measuring what exactness costs")
+            costs = [
+                exact_cost(name, torch.from_numpy(picture), *_both(network, exact))
+                for name, picture in {**calibration, **pictures}.items()
+            ]
         model_id = bundle.finish(network.architecture, cost)
-    seconds = time.monotonic() - started
-    return ExportReport(output, name, model_id, check_picture, cost, tuple(reports), seconds)
+    return ExportReport(
+        bundle=output,
+        name=settings.name,
+        model_id=model_id,
+        check_picture=settings.check[0],
+        cost=cost,
+        graphs=tuple(reports),
+        proofs=tuple(exact.proofs) if exact else (),
+        exact_costs=tuple(costs),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _add_exactness(
+    bundle: BundleWriter, exact: ExactExport, engine: Engine, directory: Path
+) -> None:
+    models = {
+        graph.name: (directory / "graphs" / f"{graph.name}.onnx").read_bytes()
+        for graph in exact.graphs
+        if graph.exact
+    }
+    exact.check_engine(engine, models)
+    bundle.add_exactness(exact.vectors, exact.manifest_cases(), proof_to_json(exact.proofs))
+
+
+def _both(
+    network: CcaNetwork, exact: ExactExport
+) -> tuple[Sequence[CodecGraph], Sequence[CodecGraph], EntropyTables]:
+    return list(codec_graphs(network)), exact.graphs, gaussian_tables()

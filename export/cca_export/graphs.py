@@ -40,12 +40,16 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class CodecGraph:
-    """One graph: a module whose `forward` takes `inputs` and returns `outputs`, in order."""
+    """One graph: a module whose `forward` takes `inputs` and returns `outputs`, in order.
+
+    The outputs of an exact graph are the same values on every engine.
+    """
 
     name: str
     module: nn.Module
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    exact: bool = False
 
 
 class Analysis(nn.Module):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from cca_export.check import Comparison
 from cca_export.complexity import Complexity
+from cca_export.exact.build import LayerProof
+from cca_export.exact.cost import ExactCost
+from cca_export.exact.export import worst_margin
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class ExportReport:
     check_picture: Path
     cost: Complexity
     graphs: tuple[GraphReport, ...]
+    proofs: tuple[LayerProof, ...]
+    exact_costs: tuple[ExactCost, ...]
     seconds: float
 
 
@@ -49,6 +55,8 @@ def describe(report: ExportReport) -> str:
                 f"{comparison.allowed:>8.1e}"
             )
             title = ""
+    if report.proofs:
+        lines += ["", *_exactness(report)]
     size = sum(graph.size for graph in report.graphs) / 1e6
     lines += [
         "",
@@ -57,3 +65,24 @@ def describe(report: ExportReport) -> str:
         f"{report.cost.decode_kmac:.1f} to decode; {report.seconds:.0f} s",
     ]
     return "\n".join(lines)
+
+
+def _exactness(report: ExportReport) -> list[str]:
+    """What was proved, and what it costs on each picture."""
+    convolutions = [proof for proof in report.proofs if proof.bound]
+    bound = max(proof.bound for proof in convolutions)
+    lines = [
+        f"Exact prior: {len(convolutions)} convolutions, largest possible sum "
+        f"2^{math.log2(bound):.2f} of 2^24, "
+        f"{sum(proof.narrowed for proof in convolutions)} channels narrowed to fit;",
+        f"GELU values at least {worst_margin(report.proofs):.1f} error bounds from rounding "
+        "the other way.",
+        "",
+        f"{'picture':<16} {'float bytes':>11} {'exact bytes':>11} {'rate':>8} {'PSNR':>10}",
+    ]
+    for cost in report.exact_costs:
+        lines.append(
+            f"{cost.picture:<16} {cost.float_bytes:>11.0f} {cost.exact_bytes:>11.0f} "
+            f"{100 * cost.rate:>+7.2f}% {cost.exact_psnr - cost.float_psnr:>+7.3f} dB"
+        )
+    return lines

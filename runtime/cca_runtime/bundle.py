@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import re
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cca_runtime._core import EntropyTables
+from cca_runtime.arrays import ArraysError, read_arrays
 from cca_runtime.errors import BadInputError
+from cca_runtime.manifest import BundleFile, ManifestError, get, get_file
+from cca_runtime.vectors import ConformanceVectors, parse_vectors
 
 BUNDLE_VERSION = 1
 DEFAULT_MODEL = "default"
@@ -28,22 +25,18 @@ _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_TABLES_BYTES = 64 << 20
 _MAX_GRAPH_BYTES = (1 << 31) - 1
 _MAX_CHANNELS = 1 << 16
+_ENTROPY_MODES = ("exact", "native")
 _TABLES = ("gaussian", "z")
 _TABLE_PARTS = ("cdf", "length", "offset")
 
 
 @dataclass(frozen=True)
-class BundleFile:
-    """Where a file of the bundle lies and what it must contain."""
-
-    path: Path
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True)
 class Bundle:
-    """A validated manifest. Graphs and tables are read, and checked, on demand."""
+    """A validated manifest. Graphs and tables are read, and checked, on demand.
+
+    A bundle in exact mode always has conformance vectors; one in native mode, whose
+    results nobody can foretell, never has.
+    """
 
     path: Path
     name: str
@@ -54,7 +47,19 @@ class Bundle:
     hyper_channels: int
     graphs: Mapping[str, BundleFile]
     tables_file: BundleFile
+    conformance: ConformanceVectors | None
     manifest: Mapping[str, Any]
+
+    @property
+    def prior_graphs(self) -> list[str]:
+        """`prior_0` to `prior_G`, the graphs that decide what a stream's symbols mean."""
+        return _prior_names(self.group_sizes)
+
+    @property
+    def files(self) -> list[BundleFile]:
+        """Every file of the bundle but the manifest."""
+        vectors = [self.conformance.file] if self.conformance else []
+        return [*self.graphs.values(), self.tables_file, *vectors]
 
     def read_graph(self, name: str) -> bytes:
         """The serialised ONNX model of graph `name`.
@@ -62,7 +67,7 @@ class Bundle:
         Raises:
             BadInputError: It is missing, unreadable, or not the file the manifest describes.
         """
-        return _read_checked(self.graphs[name])
+        return self.graphs[name].read()
 
     def read_tables(self) -> dict[str, EntropyTables]:
         """The coder's tables: `gaussian`, one a scale, and `z`, one a hyper-latent channel.
@@ -70,14 +75,15 @@ class Bundle:
         Raises:
             BadInputError: The file is missing, damaged, or holds no valid tables.
         """
-        data = _read_checked(self.tables_file)
+        data = self.tables_file.read()
+        names = [f"{table}_{part}" for table in _TABLES for part in _TABLE_PARTS]
         try:
-            arrays = _read_npz(data)
+            arrays = read_arrays(data, dict.fromkeys(names, _MAX_TABLES_BYTES), "<i4")
             tables = {
                 name: EntropyTables(*(arrays[f"{name}_{part}"] for part in _TABLE_PARTS))
                 for name in _TABLES
             }
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except (ArraysError, ValueError) as error:
             raise BadInputError(
                 f"broken bundle: {self.tables_file.path} holds no valid entropy tables ({error})"
             ) from error
@@ -134,60 +140,65 @@ def open_bundle(path_or_name: str | os.PathLike[str] | None = None) -> Bundle:
     try:
         manifest = json.loads(text)
         return _validate(path, manifest)
-    except (ValueError, RecursionError, _ManifestError) as error:
+    except (ValueError, RecursionError, ManifestError) as error:
         raise BadInputError(f"broken bundle: {file}: {error}") from error
 
 
-def model_id(graphs: Mapping[str, BundleFile], tables: BundleFile) -> bytes:
-    """First 8 bytes of a SHA-256 over all that the decoder's symbols depend on (docs/bundle.md)."""
+def model_id(priors: Mapping[str, BundleFile], tables: BundleFile) -> bytes:
+    """First 8 bytes of a SHA-256 over all that the decoder's symbols depend on (docs/bundle.md).
+
+    Args:
+        priors: `prior_0` to `prior_G`, in this order.
+        tables: The entropy tables.
+    """
     lines = ["cca-model-1"]
-    lines += [f"prior_{i} {graphs[f'prior_{i}'].sha256}" for i in range(_prior_graphs(graphs))]
+    lines += [f"{name} {file.sha256}" for name, file in priors.items()]
     lines += [f"tables {tables.sha256}"]
     return hashlib.sha256(("\n".join(lines) + "\n").encode()).digest()[:8]
 
 
-class _ManifestError(Exception):
-    pass
-
-
 def _validate(path: Path, manifest: Any) -> Bundle:
-    if _get(manifest, "format", str) != "cca-bundle":
-        raise _ManifestError("'format' is not 'cca-bundle'")
-    version = _get(manifest, "version", int)
+    if get(manifest, "format", str) != "cca-bundle":
+        raise ManifestError("'format' is not 'cca-bundle'")
+    version = get(manifest, "version", int)
     if version != BUNDLE_VERSION:
-        raise _ManifestError(f"bundle version {version} is not supported (knows {BUNDLE_VERSION})")
-    mode = _get(manifest, "entropy_mode", str)
-    if mode != "native":
-        raise _ManifestError(f"entropy mode '{mode}' is not supported (knows 'native')")
-    architecture = _get(manifest, "architecture", dict)
-    sizes = _get(architecture, "group_sizes", list)
+        raise ManifestError(f"bundle version {version} is not supported (knows {BUNDLE_VERSION})")
+    mode = get(manifest, "entropy_mode", str)
+    if mode not in _ENTROPY_MODES:
+        known = ", ".join(_ENTROPY_MODES)
+        raise ManifestError(f"entropy mode '{mode}' is not supported (knows {known})")
+    architecture = get(manifest, "architecture", dict)
+    sizes = get(architecture, "group_sizes", list)
     for size in sizes:
         if type(size) is not int or not 1 <= size <= _MAX_CHANNELS:
-            raise _ManifestError(f"group size {size!r} is not an integer in 1..{_MAX_CHANNELS}")
-    channels = _get(architecture, "latent_channels", int)
+            raise ManifestError(f"group size {size!r} is not an integer in 1..{_MAX_CHANNELS}")
+    channels = get(architecture, "latent_channels", int)
     if not sizes or sum(sizes) != channels:
-        raise _ManifestError(f"group sizes {sizes} do not add up to {channels} latent channels")
-    hyper_channels = _get(architecture, "hyper_channels", int)
+        raise ManifestError(f"group sizes {sizes} do not add up to {channels} latent channels")
+    hyper_channels = get(architecture, "hyper_channels", int)
     if not 1 <= hyper_channels <= _MAX_CHANNELS:
-        raise _ManifestError(
-            f"{hyper_channels} hyper-latent channels are not in 1..{_MAX_CHANNELS}"
-        )
+        raise ManifestError(f"{hyper_channels} hyper-latent channels are not in 1..{_MAX_CHANNELS}")
 
-    entries = _get(manifest, "graphs", dict)
-    expected = {"analysis", "synthesis", *(f"prior_{i}" for i in range(len(sizes) + 1))}
+    entries = get(manifest, "graphs", dict)
+    priors = _prior_names(sizes)
+    expected = {"analysis", "synthesis", *priors}
     if set(entries) != expected:
         odd = ", ".join(sorted(set(entries) ^ expected)[:4])
-        raise _ManifestError(f"missing or unknown graphs for {len(sizes)} channel groups: {odd}")
+        raise ManifestError(f"missing or unknown graphs for {len(sizes)} channel groups: {odd}")
     graphs = {
-        name: _file_entry(path, entries[name], name, _MAX_GRAPH_BYTES) for name in sorted(expected)
+        name: get_file(path, entries[name], name, _MAX_GRAPH_BYTES) for name in sorted(expected)
     }
-    tables = _file_entry(path, _get(manifest, "tables", dict), "tables", _MAX_TABLES_BYTES)
-    identity = model_id(graphs, tables)
-    if _get(manifest, "model_id", str) != identity.hex():
-        raise _ManifestError(f"'model_id' is not {identity.hex()}, which its files amount to")
+    tables = get_file(path, get(manifest, "tables", dict), "tables", _MAX_TABLES_BYTES)
+    identity = model_id({name: graphs[name] for name in priors}, tables)
+    if get(manifest, "model_id", str) != identity.hex():
+        raise ManifestError(f"'model_id' is not {identity.hex()}, which its files amount to")
+    conformance = None
+    if mode == "exact":
+        entry = get(manifest, "conformance", dict)
+        conformance = parse_vectors(path, entry, priors, channels, hyper_channels)
     return Bundle(
         path=path,
-        name=_get(manifest, "name", str),
+        name=get(manifest, "name", str),
         model_id=identity,
         entropy_mode=mode,
         group_sizes=sizes,
@@ -195,70 +206,10 @@ def _validate(path: Path, manifest: Any) -> Bundle:
         hyper_channels=hyper_channels,
         graphs=graphs,
         tables_file=tables,
+        conformance=conformance,
         manifest=manifest,
     )
 
 
-def _get(mapping: Any, key: str, kind: type) -> Any:
-    if not isinstance(mapping, dict) or type(mapping.get(key)) is not kind:
-        raise _ManifestError(f"'{key}' is missing or is no {kind.__name__}")
-    return mapping[key]
-
-
-def _file_entry(root: Path, entry: Any, name: str, most: int) -> BundleFile:
-    relative = _get(entry, "file", str)
-    # The pattern keeps a bundle from naming files outside itself.
-    if not re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.(onnx|npz)", relative):
-        raise _ManifestError(f"'{name}' names an unusable file {relative!r}")
-    sha256 = _get(entry, "sha256", str)
-    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise _ManifestError(f"'{name}' has no SHA-256 of 64 hexadecimal digits")
-    size = _get(entry, "bytes", int)
-    if not 0 < size <= most:
-        raise _ManifestError(f"'{name}' claims {size} bytes, the limit is {most}")
-    return BundleFile(root / relative, sha256, size)
-
-
-def _prior_graphs(graphs: Mapping[str, BundleFile]) -> int:
-    return sum(name.startswith("prior_") for name in graphs)
-
-
-def _read_checked(file: BundleFile) -> bytes:
-    try:
-        with file.path.open("rb") as stream:
-            data = stream.read(file.size + 1)
-    except OSError as error:
-        raise BadInputError(f"broken bundle: {file.path}: {error.strerror}") from error
-    if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
-        raise BadInputError(
-            f"broken bundle: {file.path} is not the file its manifest describes; export it again"
-        )
-    return data
-
-
-def _read_npz(data: bytes) -> dict[str, NDArray[np.int32]]:
-    """Load the tables' arrays, none of them larger than its file may be."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        arrays = {}
-        for name in (f"{table}_{part}" for table in _TABLES for part in _TABLE_PARTS):
-            size = archive.getinfo(f"{name}.npy").file_size
-            if size > _MAX_TABLES_BYTES:
-                raise ValueError(f"{name} unpacks to {size} bytes")
-            raw = archive.read(f"{name}.npy")
-            # From a buffer of known length, a shape that claims more than is there
-            # cannot be allocated: read_array would believe the header.
-            arrays[name] = _parse_npy(raw, name)
-    return arrays
-
-
-def _parse_npy(raw: bytes, name: str) -> NDArray[np.int32]:
-    stream = io.BytesIO(raw)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{name} is not in npy format 1.0")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    if dtype != np.dtype("<i4") or fortran:
-        raise ValueError(f"{name} is not a C-ordered int32 array")
-    values = np.frombuffer(raw, dtype="<i4", offset=stream.tell())
-    if values.size != int(np.prod(shape, dtype=object)):
-        raise ValueError(f"{name} has {values.size} values for shape {shape}")
-    return values.reshape(shape).astype(np.int32, copy=False)
+def _prior_names(group_sizes: Sequence[int]) -> list[str]:
+    return [f"prior_{i}" for i in range(len(group_sizes) + 1)]

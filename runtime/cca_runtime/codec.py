@@ -6,10 +6,11 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from cca_engines import Engine, EngineError, Graph, Tensor, fingerprint, open_engine
+from cca_engines import Engine, EngineError, Tensor, fingerprint, open_engine
 from cca_engines import fingerprint_backend as backend_of
 from numpy.typing import NDArray
 
@@ -21,7 +22,9 @@ from cca_runtime._core import (
     write_stream,
 )
 from cca_runtime.bundle import Bundle, open_bundle
+from cca_runtime.conformance import check_engine
 from cca_runtime.errors import BadInputError, FailureError
+from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.padding import Padding, choose_padding, crop, pad
 from cca_runtime.pictures import (
     DEFAULT_MAX_PIXELS,
@@ -31,7 +34,7 @@ from cca_runtime.pictures import (
     from_array,
     from_pil,
 )
-from cca_runtime.prior_loop import run_prior
+from cca_runtime.prior_loop import CodeGroup, run_prior
 from cca_runtime.stopwatch import Stopwatch
 from cca_runtime.streams import parse, stream_errors
 
@@ -87,6 +90,9 @@ def load(
 ) -> Codec:
     """Open a model.
 
+    The first time a model in exact mode meets an engine on this machine, the engine
+    is compared with the bundle's fast conformance cases.
+
     Args:
         path_or_name: A bundle directory, the name of a model that ships with the
             package, or None for the default model.
@@ -95,13 +101,16 @@ def load(
 
     Raises:
         BadInputError: No such bundle, or it is broken.
-        FailureError: The engine is unknown or not installed.
+        FailureError: The engine is unknown or not installed, or does not compute the
+            model exactly.
     """
     try:
         opened = open_engine(engine)
     except EngineError as error:
         raise FailureError(str(error)) from error
-    return Codec(open_bundle(path_or_name), opened, max_pixels=max_pixels)
+    codec = Codec(open_bundle(path_or_name), opened, max_pixels=max_pixels)
+    codec.check_engine()
+    return codec
 
 
 class Codec:
@@ -117,7 +126,8 @@ class Codec:
         self.bundle = bundle
         self.engine = engine
         self.max_pixels = max_pixels
-        self._graphs: dict[str, Graph] = {}
+        self._graphs = GraphRunner(bundle, engine)
+        self._exact = bundle.entropy_mode == "exact"
         self._tables: dict[str, EntropyTables] | None = None
         self._turn = threading.Lock()
 
@@ -198,13 +208,26 @@ class Codec:
         with self._turn:
             return self._decode(info, payload)
 
+    def check_engine(self) -> None:
+        """Compare the engine with the bundle's fast conformance cases, once on a machine.
+
+        Does nothing for a model in native mode, whose results are the engine's own.
+
+        Raises:
+            BadInputError: The bundle is broken.
+            FailureError: The engine computes something else, or cannot run a graph.
+        """
+        if self._exact:
+            with self._turn:
+                check_engine(self.bundle, self.engine, self._graphs)
+
     def _encode(self, picture: Picture, reconstruct: bool) -> Encoded:
         watch = Stopwatch()
         height, width = picture.pixels.shape[:2]
         padding = choose_padding(height, width)
         with watch.stage("analysis"):
             padded = pad(picture.pixels, padding)
-            latents = self._run("analysis", {"image": padded[None]}, watch)
+            latents = self._graphs.run("analysis", {"image": padded[None]}, watch)
             y = self.engine.to_host(latents["y"])
             z_symbols = _clip_symbols(self.engine.to_host(latents["z_symbols"]))
         tables = self._load_tables(watch)
@@ -220,13 +243,7 @@ class Codec:
             return symbols
 
         with watch.stage("prior"):
-            y_hat = run_prior(
-                lambda name, inputs: self._run(name, inputs, watch),
-                self.engine,
-                self.bundle.group_sizes,
-                z_symbols,
-                code_group,
-            )
+            y_hat = self._run_prior(z_symbols, code_group, watch)
         with watch.stage("coder"):
             info = StreamInfo(
                 width=width,
@@ -234,7 +251,7 @@ class Codec:
                 padding=padding,
                 model_id=self.bundle.model_id,
                 entropy_mode=self.bundle.entropy_mode,
-                fingerprint=fingerprint(self.engine),
+                fingerprint=None if self._exact else fingerprint(self.engine),
                 icc=picture.icc,
                 exif=picture.exif,
                 xmp=picture.xmp,
@@ -260,17 +277,18 @@ class Codec:
                 return decoder.pull(indexes, tables["gaussian"])
 
         with watch.stage("prior"):
-            y_hat = run_prior(
-                lambda name, inputs: self._run(name, inputs, watch),
-                self.engine,
-                self.bundle.group_sizes,
-                z_symbols,
-                code_group,
-            )
+            y_hat = self._run_prior(z_symbols, code_group, watch)
         with stream_errors():
             decoder.finish()
         pixels = self._synthesise(y_hat, padding, watch)
         return Decoded(Picture(pixels, info.icc, info.exif, info.xmp), watch.seconds)
+
+    def _run_prior(
+        self, z_symbols: NDArray[np.int32], code_group: CodeGroup, watch: Stopwatch
+    ) -> Tensor:
+        run = partial(self._graphs.run, watch=watch)
+        sizes = self.bundle.group_sizes
+        return run_prior(run, self.engine, sizes, z_symbols, code_group, exact=self._exact)
 
     def _push_hyper_latents(
         self,
@@ -298,18 +316,8 @@ class Codec:
 
     def _synthesise(self, y_hat: Tensor, padding: Padding, watch: Stopwatch) -> Pixels:
         with watch.stage("synthesis"):
-            image = self._run("synthesis", {"y_hat": y_hat}, watch)["image"]
+            image = self._graphs.run("synthesis", {"y_hat": y_hat}, watch)["image"]
             return crop(self.engine.to_host(image)[0], padding)
-
-    def _run(self, name: str, inputs: dict[str, Tensor], watch: Stopwatch) -> dict[str, Tensor]:
-        try:
-            if name not in self._graphs:
-                with watch.stage("load"):
-                    model = self.bundle.read_graph(name)
-                    self._graphs[name] = self.engine.load(model, name)
-            return self._graphs[name].run(inputs)
-        except EngineError as error:
-            raise FailureError(f"engine {self.engine.name}: {error}") from error
 
     def _load_tables(self, watch: Stopwatch) -> dict[str, EntropyTables]:
         if self._tables is None:
@@ -370,5 +378,5 @@ def _round_residual(y: NDArray[np.float32], means: NDArray[np.float32]) -> NDArr
     residual = np.rint(y - means)
     if not np.isfinite(residual).all():
         raise FailureError("the model gives infinite or undefined latents for this picture")
-    clipped = np.clip(residual, _SYMBOL_MIN, _SYMBOL_MAX)
-    return clipped.astype(np.int32)
+    symbols: NDArray[np.int32] = np.clip(residual, _SYMBOL_MIN, _SYMBOL_MAX).astype(np.int32)
+    return symbols

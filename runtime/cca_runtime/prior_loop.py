@@ -26,10 +26,11 @@ import numpy as np
 from cca_engines import Engine, Tensor
 from numpy.typing import NDArray
 
+from cca_runtime.averages import average_factors
 from cca_runtime.errors import BadInputError
 
 CodeGroup = Callable[[int, NDArray[np.uint8], Tensor], NDArray[np.int32]]
-"""Codes one group: (group, table indexes uint8 [1, s, h, w], means on the device) to its
+"""Codes one group: (group, table indexes uint8 [N, s, h, w], means on the device) to its
 symbols, int32 of the indexes' shape."""
 
 
@@ -47,6 +48,8 @@ def run_prior(
     group_sizes: list[int],
     z_symbols: NDArray[np.int32],
     code_group: CodeGroup,
+    *,
+    exact: bool = False,
 ) -> Tensor:
     """Alternate between the prior graphs and a coder, group by group.
 
@@ -54,26 +57,33 @@ def run_prior(
         run: Runs `prior_0` to `prior_G`.
         engine: The engine that owns the tensors.
         group_sizes: Channels of each group, s_0 to s_(G-1).
-        z_symbols: Hyper-latent symbols, int32 [1, Z, h/4, w/4].
+        z_symbols: Hyper-latent symbols, int32 [N, Z, h/4, w/4].
         code_group: Called once a group, in order.
+        exact: Whether the graphs are exact ones, which are told the size for their averages.
 
     Returns:
-        y_hat, float32 [1, M, h, w] on the device: symbols + means + latent
+        y_hat, float32 [N, M, h, w] on the device: symbols + means + latent
         residual prediction (Minnen & Singh 2020, section 3.3).
 
     Raises:
         BadInputError: The bundle's graphs disagree with its group sizes.
     """
-    height, width = 4 * z_symbols.shape[2], 4 * z_symbols.shape[3]
-    state = run("prior_0", {"z_symbols": engine.to_device(z_symbols)})
-    latents = {name: state[name] for name in ("latent_means", "latent_scales")}
+    batch, _, height, width = z_symbols.shape
+    height, width = 4 * height, 4 * width
+    size_dependent: dict[str, Tensor] = {}
+    if exact:
+        size_dependent["averages"] = engine.to_device(average_factors(height, width))
+    state = run("prior_0", {"z_symbols": engine.to_device(z_symbols), **size_dependent})
+    # What every graph reads that predicts a group.
+    known = {name: state[name] for name in ("latent_means", "latent_scales")} | size_dependent
     y_hat: dict[str, Tensor] = {}
     for group, size in enumerate(group_sizes):
         indexes = engine.to_host(state["indexes"])
-        if indexes.shape != (1, size, height, width) or indexes.dtype != np.uint8:
+        expected = (batch, size, height, width)
+        if indexes.shape != expected or indexes.dtype != np.uint8:
             raise BadInputError(
                 f"broken bundle: graph prior_{group} gives indexes {indexes.dtype} "
-                f"{list(indexes.shape)}, expected uint8 {[1, size, height, width]}"
+                f"{list(indexes.shape)}, expected uint8 {list(expected)}"
             )
         symbols = code_group(group, indexes, state["means"])
         last = group + 1 == len(group_sizes)
@@ -84,7 +94,7 @@ def run_prior(
                 "previous_support": state["support"],
                 "symbols": engine.to_device(symbols),
                 **y_hat,
-                **({} if last else latents),
+                **({} if last else known),
             },
         )
         y_hat = {"previous_y_hat": state["y_hat"]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+_MOST_THREADS = 1024
+
 _ENCODE = """\
 Encode pictures to .cca files.
 
@@ -18,6 +20,12 @@ standard input or output. Without -o, PICTURE.cca becomes PICTURE.png beside it.
 
 _INFO = """\
 Describe .cca files and model bundles, without decoding anything."""
+
+_VERIFY = """\
+Compare what engines compute with a model's conformance vectors, value for value.
+
+Runs every vector on each engine at each of its optimisation levels and thread
+counts. Where nothing differs, every one of them decodes the others' files."""
 
 _EPILOG = """\
 exit codes: 0 all done, 1 something failed, 2 wrong usage or bad input.
@@ -37,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_encode(commands)
     _add_decode(commands)
     _add_info(commands)
+    _add_verify(commands)
     return parser
 
 
@@ -73,6 +82,30 @@ def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "inputs", nargs="+", metavar="FILE|BUNDLE", help=".cca file, bundle, or model name"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(commands, "verify", "compare engines with a model's vectors", _VERIFY)
+    parser.add_argument(
+        "bundle",
+        nargs="?",
+        metavar="BUNDLE",
+        help="model bundle, or name of a shipped model (default: the default model)",
+    )
+    parser.add_argument(
+        "--engine",
+        default="all",
+        metavar="NAME|all",
+        help="the engine to compare (default: all that are installed)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_thread_counts,
+        default=[1, 2],
+        metavar="N,...",
+        help="thread counts to run each engine on (default: 1,2)",
+    )
+    parser.add_argument("--json", action="store_true", help="report one JSON object")
 
 
 def _add_command(
@@ -114,6 +147,13 @@ def _add_coding(parser: argparse.ArgumentParser) -> None:
     verbosity.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     verbosity.add_argument("-v", "--verbose", action="store_true", help="say more")
     parser.add_argument("--json", action="store_true", help="report one JSON object a line")
+
+
+def _thread_counts(text: str) -> list[int]:
+    counts = [_positive(part) for part in text.split(",")]
+    if max(counts) > _MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"must be at most {_MOST_THREADS}")
+    return counts
 
 
 def _positive(text: str) -> int:

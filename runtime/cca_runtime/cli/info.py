@@ -71,8 +71,9 @@ def _describe_bundle(name: str) -> dict[str, Any]:
         "hyper_channels": bundle.hyper_channels,
         "parameters": manifest.get("parameters"),
         "kmac_per_pixel": manifest.get("kmac_per_pixel"),
-        "bytes": sum(file.size for file in [*bundle.graphs.values(), bundle.tables_file]),
+        "bytes": sum(file.size for file in bundle.files),
         "graphs": {graph: file.size for graph, file in bundle.graphs.items()},
+        "conformance_cases": len(bundle.conformance.cases) if bundle.conformance else None,
         "exporter": manifest.get("exporter"),
     }
 

@@ -30,15 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cca-run {__version__}")  # noqa: T201 - this is the tool's output
         return 0
     if options.command is None:
-        parser.error("a command is required: encode, decode or info (see cca-run --help)")
+        parser.error("a command is required: encode, decode, info or verify (see cca-run --help)")
     try:
         # Each command brings numpy and an engine along: only the one that runs is imported.
         if options.command == "encode":
             from cca_runtime.cli.encode import run
         elif options.command == "decode":
             from cca_runtime.cli.decode import run
-        else:
+        elif options.command == "info":
             from cca_runtime.cli.info import run
+        else:
+            from cca_runtime.cli.verify import run
         return run(options)
     except CcaError as error:
         sys.stderr.write(f"cca-run: error: {error}\n")
@@ -50,4 +52,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("cca-run: interrupted\n")
         return _INTERRUPTED
-

@@ -1,0 +1,85 @@
+"""OpenVINO on the CPU, in float32 throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import openvino as ov
+
+from cca_engines.engine import Array, EngineError, Tensor, check_inputs, first_line
+from cca_engines.processor import instruction_set, usable_cores
+
+OPTIMISATIONS: tuple[str, ...] = ()
+"""OpenVINO decides by itself."""
+
+# On processors with bfloat16 the default is to compute in it, silently.
+_PRECISION = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+
+
+class OpenVinoGraph:
+    """One compiled model with one inference request."""
+
+    def __init__(self, compiled: ov.CompiledModel, name: str) -> None:
+        self._request = compiled.create_infer_request()
+        self._name = name
+        self._inputs = [port.any_name for port in compiled.inputs]
+        self._outputs = [port.any_name for port in compiled.outputs]
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Input names, in the graph's order."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Output names, in the graph's order."""
+        return self._outputs
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run the graph once on host arrays (see `cca_engines.engine.Graph.run`)."""
+        check_inputs(self, self._name, inputs)
+        try:
+            # Outputs are copied: the request writes the next ones into the same memory.
+            values = self._request.infer(dict(inputs), share_inputs=True)
+        except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
+            raise EngineError(f"graph '{self._name}' failed: {first_line(error)}") from error
+        return {name: values[index] for index, name in enumerate(self._outputs)}
+
+
+class OpenVinoEngine:
+    """OpenVINO's CPU plugin in float32."""
+
+    name = "openvino"
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._core = ov.Core()
+
+    @property
+    def description(self) -> str:
+        """Version, settings and processor (see `cca_engines.engine.Engine.description`)."""
+        return f"openvino {ov.__version__} float32, {self._threads} threads, {instruction_set()}"
+
+    def load(self, model: bytes, name: str) -> OpenVinoGraph:
+        """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
+        settings = {**_PRECISION, "INFERENCE_NUM_THREADS": self._threads}
+        try:
+            compiled = self._core.compile_model(self._core.read_model(model, b""), "CPU", settings)
+        except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
+            raise EngineError(f"graph '{name}' cannot be loaded: {first_line(error)}") from error
+        return OpenVinoGraph(compiled, name)
+
+    def to_device(self, array: Array) -> Tensor:
+        """The array itself, made contiguous: host memory is the device."""
+        return np.ascontiguousarray(array)
+
+    def to_host(self, tensor: Tensor) -> Array:
+        """The tensor itself: host memory is the device."""
+        array: Array = tensor
+        return array
+
+
+def open_engine(*, threads: int | None = None, optimisation: None = None) -> OpenVinoEngine:  # noqa: ARG001
+    """The engine on this machine's CPU (see `cca_engines.registry.open_engine`)."""
+    return OpenVinoEngine(threads or usable_cores())

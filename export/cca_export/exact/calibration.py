@@ -1,0 +1,116 @@
+"""What the float prior's tensors look like on calibration pictures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cca_export.exact.averages import average_factors
+from cca_export.graphs import CodecGraph, codec_graphs
+from cca_export.network import CcaNetwork, ChannelLayerNorm, SimpleGate
+
+_OBSERVED = (nn.Conv2d, nn.ConvTranspose2d, nn.GELU, SimpleGate, ChannelLayerNorm)
+SYMBOLS = (-(1 << 15), (1 << 15) - 1)
+"""Smallest and largest symbol that a stream holds."""
+
+_MAX_SAMPLES = 1 << 14
+"""Positions kept of a tensor and picture: enough to choose between powers of two."""
+
+
+class Observations:
+    """Samples of every layer's input and output, float32 [C, n], by the layer's name."""
+
+    def __init__(self) -> None:
+        self._inputs: dict[str, list[Tensor]] = defaultdict(list)
+        self._outputs: dict[str, list[Tensor]] = defaultdict(list)
+
+    def input(self, layer: str) -> Tensor:
+        """What the layer read."""
+        return torch.cat(self._inputs[layer], 1)
+
+    def output(self, layer: str) -> Tensor:
+        """What the layer gave."""
+        return torch.cat(self._outputs[layer], 1)
+
+    def add(self, layer: str, x: Tensor, y: Tensor) -> None:
+        """Keep one call's tensors."""
+        self._inputs[layer].append(_samples(x))
+        self._outputs[layer].append(_samples(y))
+
+
+def observe_prior(network: CcaNetwork, pictures: Iterable[Tensor]) -> Observations:
+    """Run analysis and the float prior on pictures, as an encoder would.
+
+    Args:
+        network: Float network; its layers are observed by their names.
+        pictures: uint8 [1, H, W, 3], sides multiples of 64.
+    """
+    observations = Observations()
+    graphs = list(codec_graphs(network))
+    with torch.no_grad(), _hooks(network, observations):
+        for picture in pictures:
+            for _ in run_prior(graphs, picture):
+                pass
+    return observations
+
+
+def run_prior(graphs: Sequence[CodecGraph], picture: Tensor) -> Iterator[dict[str, Tensor]]:
+    """The encoder's coding loop in PyTorch.
+
+    Args:
+        graphs: `analysis` and the prior graphs, float or exact.
+        picture: uint8 [1, H, W, 3], sides multiples of 64.
+
+    Yields:
+        Each prior graph's outputs, and the group's `symbols` int32 beside them.
+    """
+    modules = {graph.name: graph for graph in graphs}
+    y, z_symbols = modules["analysis"].module(picture)
+    known: dict[str, Tensor] = {
+        "z_symbols": z_symbols,
+        "averages": torch.tensor(average_factors(*y.shape[2:])),
+    }
+    first = 0
+    for graph in graphs:
+        if not graph.name.startswith("prior_"):
+            continue
+        values = graph.module(
+            **{spec.name: known[spec.name.removeprefix("previous_")] for spec in graph.inputs}
+        )
+        outputs = dict(zip((spec.name for spec in graph.outputs), values, strict=True))
+        if "means" in outputs:
+            last = first + outputs["means"].shape[1]
+            residual = torch.round(y[:, first:last] - outputs["means"])
+            outputs["symbols"] = residual.clamp(*SYMBOLS).to(torch.int32)
+            first = last
+        yield outputs
+        known |= outputs
+
+
+@contextmanager
+def _hooks(network: CcaNetwork, observations: Observations) -> Iterator[None]:
+    handles = []
+    for name, module in network.named_modules():
+        if isinstance(module, _OBSERVED) and not name.startswith(("g_a.", "g_s.", "h_a.")):
+
+            def hook(_: nn.Module, inputs: Any, output: Tensor, name: str = name) -> None:
+                observations.add(name, inputs[0], output)
+
+            handles.append(module.register_forward_hook(hook))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _samples(x: Tensor) -> Tensor:
+    """[N, C, H, W] to [C, n], evenly thinned where there are many positions."""
+    columns = x.detach().transpose(0, 1).flatten(1)
+    step = -(-columns.shape[1] // _MAX_SAMPLES)
+    return columns[:, ::step].clone()

@@ -1,0 +1,53 @@
+"""The inverse deviations that an exact normalisation looks up, and the proof of its mean."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from cca_export.exact.convert import UnprovableLayerError
+from cca_export.exact.layers import (
+    RESIDUAL,
+    ExactLayerNorm,
+    square_shift,
+    squares_of_entries,
+)
+
+_EPSILON = 1e-6
+_LARGEST_MANTISSA = 2047
+"""11 bits, which float16 stores: times a deviation of 12 bits far below 2^24."""
+
+_MOST_FRACTION_BITS = 20
+
+
+def fill_inverse_deviations(layer: ExactLayerNorm, residual: int, output: int) -> None:
+    """Tabulate 1 / sqrt(variance + 1e-6), scaled from the residual's exponent to the output's.
+
+    Raises:
+        UnprovableLayerError: The mean of so many channels may be rounded differently.
+    """
+    channels = layer.channels
+    variance = squares_of_entries().double() * 2.0 ** square_shift(channels) / channels
+    factor = torch.rsqrt(variance + _EPSILON * 2.0 ** (-2 * residual)) * 2.0**-output
+    bits = torch.floor(torch.log2(_LARGEST_MANTISSA / factor)).clamp(max=_MOST_FRACTION_BITS)
+    step = torch.exp2(-bits)
+    mantissa = torch.round(factor / step).clamp(max=_LARGEST_MANTISSA)
+    layer.inverse_deviation.values = (mantissa * step).float()[:, None]
+    _prove_mean(channels)
+
+
+@functools.cache
+def _prove_mean(channels: int) -> None:
+    """Compare the float32 mean of every possible sum with the exact one."""
+    layer = ExactLayerNorm(channels)
+    largest = channels * RESIDUAL.high
+    total = torch.arange(-largest, largest + 1)
+    computed = torch.floor(total.float() * layer.reciprocal + layer.half_up)
+    extra = 0 if channels % 2 else 1
+    exact = torch.div(2 * total + channels + extra, 2 * channels, rounding_mode="floor")
+    fused = torch.floor((total.double() * layer.reciprocal + layer.half_up).float())
+    if not (torch.equal(computed.long(), exact) and torch.equal(fused.long(), exact)):
+        raise UnprovableLayerError(
+            f"a normalisation over {channels} channels cannot be computed exactly in float32"
+        )

@@ -1,0 +1,156 @@
+"""Does an engine compute what a model was made for? Runs the bundle's conformance vectors.
+
+In exact mode encoder and decoder may be any two engines, because all of them
+compute the same integers. The vectors put an engine to the proof: the prior loop
+itself, on given symbols, with a hash of every graph's outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from cca_engines import Engine, InexactError, Tensor, digest
+from numpy.typing import NDArray
+
+from cca_runtime.bundle import Bundle
+from cca_runtime.errors import BadInputError, FailureError
+from cca_runtime.graph_runner import GraphRunner
+from cca_runtime.prior_loop import RunGraph, run_prior
+from cca_runtime.stopwatch import Stopwatch
+from cca_runtime.vectors import Case, CaseInputs, ConformanceVectors
+from cca_runtime.verified import VerifiedMark
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first graph of a case whose outputs are not the expected ones."""
+
+    case: str
+    graph: str
+
+
+@dataclass
+class Verification:
+    """What came of running conformance cases on one engine.
+
+    Attributes:
+        compared: Values of each graph that were as expected, over all cases.
+        mismatches: One for each case that failed; what follows in a case after a
+            mismatch builds upon it, and is not run.
+    """
+
+    compared: dict[str, int] = field(default_factory=dict)
+    mismatches: list[Mismatch] = field(default_factory=list)
+
+
+def verify(bundle: Bundle, engine: Engine) -> Verification:
+    """Run all conformance cases of a bundle on an engine.
+
+    Raises:
+        BadInputError: The bundle is broken or in native mode.
+        FailureError: The engine cannot load or run a graph.
+    """
+    vectors = conformance_of(bundle)
+    return _run_cases(bundle, engine, GraphRunner(bundle, engine), vectors, vectors.cases)
+
+
+def check_engine(bundle: Bundle, engine: Engine, graphs: GraphRunner) -> None:
+    """Run the fast conformance cases, unless this engine has passed them on this machine.
+
+    Args:
+        bundle: A bundle in exact mode.
+        engine: The engine that is to run it.
+        graphs: The bundle's graphs on that engine; what is loaded stays with it.
+
+    Raises:
+        BadInputError: The bundle is broken.
+        FailureError: The engine computes something else, or cannot run a graph.
+    """
+    vectors = conformance_of(bundle)
+    mark = VerifiedMark(bundle, engine)
+    if mark.is_set():
+        return
+    fast = [case for case in vectors.cases if case.fast]
+    verification = _run_cases(bundle, engine, graphs, vectors, fast)
+    for mismatch in verification.mismatches:
+        raise FailureError(
+            f"engine {engine.name} does not compute model '{bundle.name}' exactly: graph "
+            f"{mismatch.graph} differs on conformance case '{mismatch.case}'; use another "
+            "engine (cca-run verify shows which ones agree) or another version of its library"
+        )
+    mark.set()
+
+
+def conformance_of(bundle: Bundle) -> ConformanceVectors:
+    """A bundle's conformance vectors.
+
+    Raises:
+        BadInputError: It has none, being in native mode.
+    """
+    if bundle.conformance is None:
+        raise BadInputError(
+            f"model '{bundle.name}' is in {bundle.entropy_mode} mode, where every engine has "
+            "results of its own: there is nothing to verify"
+        )
+    return bundle.conformance
+
+
+def _run_cases(
+    bundle: Bundle,
+    engine: Engine,
+    graphs: GraphRunner,
+    vectors: ConformanceVectors,
+    cases: Sequence[Case],
+) -> Verification:
+    run = partial(graphs.run, watch=Stopwatch())
+    result = Verification()
+    for case, inputs in zip(cases, vectors.read(cases), strict=True):
+        compare = _Comparison(case.digests, run, engine, result.compared)
+        try:
+            _run_loop(compare, engine, bundle.group_sizes, inputs)
+        except _DifferenceError as difference:
+            result.mismatches.append(Mismatch(case.name, str(difference)))
+    return result
+
+
+def _run_loop(run: RunGraph, engine: Engine, group_sizes: list[int], inputs: CaseInputs) -> None:
+    first_channel = np.cumsum([0, *group_sizes])
+
+    def code_group(
+        group: int,
+        indexes: NDArray[np.uint8],  # noqa: ARG001 - the symbols are given
+        means: Tensor,  # noqa: ARG001
+    ) -> NDArray[np.int32]:
+        return inputs.symbols[:, first_channel[group] : first_channel[group + 1]]
+
+    run_prior(run, engine, group_sizes, inputs.z_symbols, code_group, exact=True)
+
+
+class _DifferenceError(Exception):
+    """Ends a case at the graph it names."""
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Runs graphs, and compares the outputs of each with its digest."""
+
+    digests: Mapping[str, str]
+    run: RunGraph
+    engine: Engine
+    compared: dict[str, int]
+
+    def __call__(self, name: str, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        outputs = self.run(name, inputs)
+        arrays = {output: self.engine.to_host(tensor) for output, tensor in outputs.items()}
+        try:
+            same = digest(arrays) == self.digests[name]
+        except InexactError as error:
+            raise _DifferenceError(name) from error
+        if not same:
+            raise _DifferenceError(name)
+        values = sum(array.size for array in arrays.values())
+        self.compared[name] = self.compared.get(name, 0) + values
+        return outputs

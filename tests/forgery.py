@@ -1,0 +1,50 @@
+"""Changing a bundle the way a forger would: every hash in the manifest fits."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest, and leave it at that."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    change(manifest)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def put_file(bundle: Path, name: str, data: bytes) -> None:
+    """Replace `tables`, `conformance` or a graph, and make the manifest agree with it."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        entry = manifest[name] if name in manifest else manifest["graphs"][name]
+        (bundle / entry["file"]).write_bytes(data)
+        entry |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        manifest["model_id"] = model_id(manifest)
+
+    edit(bundle, change)
+
+
+def model_id(manifest: dict[str, Any]) -> str:
+    groups = len(manifest["architecture"]["group_sizes"])
+    lines = ["cca-model-1"]
+    lines += [f"prior_{i} {manifest['graphs'][f'prior_{i}']['sha256']}" for i in range(groups + 1)]
+    lines += [f"tables {manifest['tables']['sha256']}", ""]
+    return hashlib.sha256("\n".join(lines).encode()).digest()[:8].hex()
+
+
+def npz(**arrays: Any) -> bytes:
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)
+    return out.getvalue()
+
+
+def arrays_of(file: Path) -> dict[str, np.ndarray[Any, Any]]:
+    with np.load(file) as arrays:
+        return dict(arrays)
