@@ -23,6 +23,9 @@ _DEFAULT_OPTIMISATION = "all"
 # somebody who decodes a picture; errors still arrive as exceptions.
 _LOG_ERRORS_ONLY = 3
 
+# The library may report usage to its vendor, which nobody who decodes a picture agreed to.
+ort.disable_telemetry_events()
+
 
 class OnnxRuntimeGraph:
     """One ONNX Runtime session."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from cca_export.complexity import Complexity
 from cca_export.exact.build import LayerProof
 from cca_export.exact.cost import ExactCost
 from cca_export.exact.export import worst_margin
+from cca_export.exact.layers import EXACT_INTEGER
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,10 @@ def _exactness(report: ExportReport) -> list[str]:
     convolutions = [proof for proof in report.proofs if proof.bound]
     bound = max(proof.bound for proof in convolutions)
     lines = [
-        f"Exact prior: {len(convolutions)} convolutions, largest possible sum "
-        f"2^{math.log2(bound):.2f} of 2^24, "
-        f"{sum(proof.narrowed for proof in convolutions)} channels narrowed to fit;",
+        f"Exact prior: {len(convolutions)} convolutions, no sum above {bound:,} (limit "
+        f"{EXACT_INTEGER:,}),",
+        f"weights narrowed below 9 bits in {sum(proof.narrowed for proof in convolutions):,} "
+        "channels to fit;",
         f"GELU values at least {worst_margin(report.proofs):.1f} error bounds from rounding "
         "the other way.",
         "",

@@ -4,7 +4,7 @@ Every tensor between layers holds integers in float32. A sum stays below 2^24 in
 units of its last place whatever the order of its terms, so blocking, fused
 multiply-adds and thread counts cannot change it; rescaling is by powers of two
 and rounded at once. docs/exact.md specifies the arithmetic, layer by layer;
-`cca_export.exact.proof` proves the bounds for the integers of a given model.
+`cca_export.exact.convert` proves the bounds for the integers of a given model.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import torch
 
 from cca_export.exact.convert import UnprovableLayerError
 from cca_export.exact.layers import (
+    EXACT_INTEGER,
     RESIDUAL,
     ExactLayerNorm,
     square_shift,
@@ -42,6 +43,8 @@ def _prove_mean(channels: int) -> None:
     """Compare the float32 mean of every possible sum with the exact one."""
     layer = ExactLayerNorm(channels)
     largest = channels * RESIDUAL.high
+    if largest >= EXACT_INTEGER:
+        raise UnprovableLayerError(f"a normalisation adds up {channels} channels: too many")
     total = torch.arange(-largest, largest + 1)
     computed = torch.floor(total.float() * layer.reciprocal + layer.half_up)
     extra = 0 if channels % 2 else 1
