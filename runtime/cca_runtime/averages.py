@@ -17,7 +17,7 @@ def average_factors(height: int, width: int) -> NDArray[np.float32]:
 
     A sum of `height` times `width` activations is scaled by 2^-r and 2^-k on the way,
     so that it stays exact in float32, and then multiplied by R 2^-t, which is as near
-    to 2^(r + k) / (height width) as R from 513 to 1024 allows. Found in integers, so
+    to 2^(r + k) / (height width) as R from 513 to 1025 allows. Found in integers, so
     that every machine finds the same.
 
     Args:

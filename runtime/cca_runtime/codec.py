@@ -153,10 +153,12 @@ class Codec:
         return self.encode_picture(image).data
 
     @overload
-    def decode(self, data: bytes) -> Pixels: ...
+    def decode(self, data: bytes | bytearray | memoryview) -> Pixels: ...
     @overload
     def decode(self, data: Sequence[bytes]) -> list[Pixels]: ...
-    def decode(self, data: bytes | Sequence[bytes]) -> Pixels | list[Pixels]:
+    def decode(
+        self, data: bytes | bytearray | memoryview | Sequence[bytes]
+    ) -> Pixels | list[Pixels]:
         """Decode one stream, or each of a list.
 
         Returns:
@@ -167,8 +169,8 @@ class Codec:
             BadInputError: It needs another model, engine or `max_pixels`.
             FailureError: The engine failed, for instance for lack of memory.
         """
-        if isinstance(data, bytes):
-            return self.decode_stream(data).picture.pixels
+        if isinstance(data, bytes | bytearray | memoryview):
+            return self.decode_stream(bytes(data)).picture.pixels
         return [self.decode_stream(one).picture.pixels for one in data]
 
     def encode_picture(

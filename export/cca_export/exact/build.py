@@ -36,7 +36,7 @@ from cca_export.exact.layers import (
     ExactRescale,
 )
 from cca_export.exact.modules import ExactHead, ExactNafBlock, ExactNafStack
-from cca_export.exact.normalisation import fill_inverse_deviations
+from cca_export.exact.normalisation import fill_inverse_deviations, mean_is_exact
 from cca_export.network import NafBlock, NafStack
 
 NORMALISED_EXPONENT = -7
@@ -226,12 +226,14 @@ class Builder:
     ) -> Scaled:
         """A normalisation and the 1x1 convolution that absorbs its affine part."""
         gain, shift = cast(Tensor, norm.weight).detach(), cast(Tensor, norm.bias).detach()
-        fill_inverse_deviations(norm_target, residual, NORMALISED_EXPONENT)
-        self.proofs.append(
-            LayerProof(
-                name.rsplit(".", 2)[0] + ".norm", "normalisation", fan_in=norm_target.channels
+        channels = norm_target.channels
+        norm_name = f"{name.rsplit('.', 2)[0]}.{'norm1' if 'dwconv' in name else 'norm2'}"
+        if not mean_is_exact(channels):
+            raise UnprovableLayerError(
+                f"layer {norm_name}: the mean of {channels} channels cannot be exact in float32"
             )
-        )
+        fill_inverse_deviations(norm_target, residual, NORMALISED_EXPONENT)
+        self.proofs.append(LayerProof(norm_name, "normalisation", fan_in=channels))
         weight = source.weight.detach()
         bias = weight[:, :, 0, 0] @ shift + _bias(source)
         inputs = Scaled.of(torch.full((len(gain),), NORMALISED_EXPONENT), NORMALISED)

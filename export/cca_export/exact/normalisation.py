@@ -6,7 +6,6 @@ import functools
 
 import torch
 
-from cca_export.exact.convert import UnprovableLayerError
 from cca_export.exact.layers import (
     EXACT_INTEGER,
     RESIDUAL,
@@ -23,11 +22,7 @@ _MOST_FRACTION_BITS = 20
 
 
 def fill_inverse_deviations(layer: ExactLayerNorm, residual: int, output: int) -> None:
-    """Tabulate 1 / sqrt(variance + 1e-6), scaled from the residual's exponent to the output's.
-
-    Raises:
-        UnprovableLayerError: The mean of so many channels may be rounded differently.
-    """
+    """Tabulate 1 / sqrt(variance + 1e-6), scaled from the residual's exponent to the output's."""
     channels = layer.channels
     variance = squares_of_entries().double() * 2.0 ** square_shift(channels) / channels
     factor = torch.rsqrt(variance + _EPSILON * 2.0 ** (-2 * residual)) * 2.0**-output
@@ -35,22 +30,18 @@ def fill_inverse_deviations(layer: ExactLayerNorm, residual: int, output: int) -
     step = torch.exp2(-bits)
     mantissa = torch.round(factor / step).clamp(max=_LARGEST_MANTISSA)
     layer.inverse_deviation.values = (mantissa * step).float()[:, None]
-    _prove_mean(channels)
 
 
 @functools.cache
-def _prove_mean(channels: int) -> None:
-    """Compare the float32 mean of every possible sum with the exact one."""
+def mean_is_exact(channels: int) -> bool:
+    """Whether the float32 mean of every possible sum, fused or not, is the exact one."""
     layer = ExactLayerNorm(channels)
     largest = channels * RESIDUAL.high
     if largest >= EXACT_INTEGER:
-        raise UnprovableLayerError(f"a normalisation adds up {channels} channels: too many")
+        return False
     total = torch.arange(-largest, largest + 1)
     computed = torch.floor(total.float() * layer.reciprocal + layer.half_up)
     extra = 0 if channels % 2 else 1
     exact = torch.div(2 * total + channels + extra, 2 * channels, rounding_mode="floor")
     fused = torch.floor((total.double() * layer.reciprocal + layer.half_up).float())
-    if not (torch.equal(computed.long(), exact) and torch.equal(fused.long(), exact)):
-        raise UnprovableLayerError(
-            f"a normalisation over {channels} channels cannot be computed exactly in float32"
-        )
+    return torch.equal(computed.long(), exact) and torch.equal(fused.long(), exact)
