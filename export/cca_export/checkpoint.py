@@ -28,6 +28,8 @@ MAX_FILE_BYTES = 16 << 30
 MAX_PARAMETERS = 400_000_000
 """Keeps every graph below the 2 GB that an ONNX file can hold; published models have 65 M."""
 
+_DAMAGED = "is not a PyTorch checkpoint or is damaged: download or copy it again"
+
 _MAX_ENTRIES = 20_000
 _LISTED = 5
 _LONGEST_ITEM = 150
@@ -97,9 +99,7 @@ def _read(file: Path) -> object:
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refused_pickle(error)) from error
     except Exception as error:  # torch.load raises whatever a damaged file leads it into
-        raise CheckpointError(
-            f"is not a PyTorch checkpoint or is damaged, copy it again ({_first_line(error)})"
-        ) from error
+        raise CheckpointError(_DAMAGED) from error
 
 
 def _refuse_compression(file: Path) -> None:
@@ -112,7 +112,7 @@ def _refuse_compression(file: Path) -> None:
 def _refused_pickle(error: pickle.UnpicklingError) -> str:
     found = re.search(r"GLOBAL (\S+)", str(error))
     if not found:
-        return "is not a PyTorch checkpoint or is damaged: download or copy it again"
+        return _DAMAGED
     return (
         f"holds Python objects ({found[1]}), which could run code and are not loaded: "
         "save it again as torch.save({'state_dict': network.state_dict()}, file)"
@@ -234,7 +234,3 @@ def _some(items: Sequence[str]) -> str:
 def _printable(text: str) -> str:
     """Names come from the file: they must not break lines or control a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _first_line(error: Any) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
