@@ -227,6 +227,7 @@ class Codec:
         watch = Stopwatch()
         height, width = picture.pixels.shape[:2]
         padding = choose_padding(height, width)
+        self._graphs.load(["analysis", *self.bundle.prior_graphs], watch)
         with watch.stage("analysis"):
             padded = pad(picture.pixels, padding)
             latents = self._graphs.run("analysis", {"image": padded[None]}, watch)
@@ -264,6 +265,7 @@ class Codec:
 
     def _decode(self, info: StreamInfo, payload: bytes) -> Decoded:
         watch = Stopwatch()
+        self._graphs.load([*self.bundle.prior_graphs, "synthesis"], watch)
         padding = Padding(*info.padding)
         tables = self._load_tables(watch)
         with stream_errors():

@@ -74,6 +74,7 @@ def check_engine(bundle: Bundle, engine: Engine, graphs: GraphRunner) -> None:
     if mark.is_set():
         return
     fast = [case for case in vectors.cases if case.fast]
+    graphs.load(bundle.prior_graphs, Stopwatch())
     verification = _run_cases(bundle, engine, graphs, vectors, fast)
     for mismatch in verification.mismatches:
         raise FailureError(
