@@ -98,8 +98,8 @@ class Prior:
         self._loop(lambda group, _indexes, _means: self._symbols[group])
 
     def _loop(self, code_group: CodeGroup) -> None:
-        sizes, exact = self._bundle.group_sizes, self._bundle.entropy_mode == "exact"
-        run_prior(self._run, self._engine, sizes, self._z_symbols, code_group, exact=exact)
+        sizes, averaging = self._bundle.group_sizes, self._bundle.averaging_graphs
+        run_prior(self._run, self._engine, sizes, self._z_symbols, code_group, averaging=averaging)
 
 
 def timed(action: Callable[[], None], clock: Callable[[], float]) -> float:

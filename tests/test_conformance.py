@@ -288,7 +288,7 @@ def run_loop(
         return graphs.run(name, inputs, Stopwatch())
 
     sizes = bundle.group_sizes
-    y_hat = run_prior(run, engine, sizes, z_symbols, code_group, exact=True)
+    y_hat = run_prior(run, engine, sizes, z_symbols, code_group, averaging=bundle.averaging_graphs)
     return [*seen, engine.to_host(y_hat)]
 
 

@@ -13,7 +13,7 @@ import torch
 from cca_engines import digest
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, ExactScaleIndex, exact_graphs
-from cca_export.exact.layers import ExactAttention, ExactLayerNorm
+from cca_export.exact.layers import AverageFactors, ExactAttention, ExactLayerNorm
 from cca_export.exact.modules import ExactLrp, ExactNafBlock
 from cca_export.exact.normalisation import fill_inverse_deviations
 from cca_export.graphs import CodecGraph
@@ -126,7 +126,10 @@ def test_block_computes_the_reference_where_the_residual_saturates(
     x = np.random.default_rng(4).integers(-5000, 5001, (2, block.norm1.channels, 16, 12))
     x = x.clip(-limit, limit)
     reference = Layers({f"block.{name}": _array(each) for name, each in block.named_buffers()})
-    computed = block(torch.from_numpy(x).float(), torch.from_numpy(average_factors(16, 12)))
+    computed = block(
+        torch.from_numpy(x).float(),
+        AverageFactors.unpack(torch.from_numpy(average_factors(16, 12))),
+    )
     np.testing.assert_array_equal(computed.numpy(), reference.block("block", x))
 
 
@@ -141,7 +144,8 @@ def test_attention_of_any_size_is_the_reference(size: tuple[int, int]) -> None:
     x[:, :2] = np.where(x[:, :2] % 16, 1023, x[:, :2])
     x[:, 3] = np.arange(size[1]) == 0  # where rows lose a bit, nothing is left of these
     reference = Layers({f"sca.{name}": _array(each) for name, each in layer.named_buffers()})
-    computed = layer(torch.from_numpy(x).float(), torch.from_numpy(average_factors(*size)))
+    factors = AverageFactors.unpack(torch.from_numpy(average_factors(*size)))
+    computed = layer(torch.from_numpy(x).float(), factors)
     np.testing.assert_array_equal(computed.numpy(), reference.attention("sca", x))
 
 

@@ -66,7 +66,9 @@ def decode_latents(codec: Codec, data: bytes) -> dict[str, Any]:
         return symbols
 
     run = partial(GraphRunner(bundle, engine).run, watch=Stopwatch())
-    y_hat = run_prior(run, engine, bundle.group_sizes, z_symbols, code_group, exact=True)
+    y_hat = run_prior(
+        run, engine, bundle.group_sizes, z_symbols, code_group, averaging=bundle.averaging_graphs
+    )
     decoder.finish()
     return {
         "z_symbols": sha256(z_symbols),

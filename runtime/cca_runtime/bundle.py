@@ -56,6 +56,12 @@ class Bundle:
         return _prior_names(self.group_sizes)
 
     @property
+    def averaging_graphs(self) -> set[str]:
+        """The prior graphs with an input `averages` (docs/exact.md, "Averages")."""
+        graphs = self.manifest["graphs"]
+        return {name for name in self.prior_graphs if "averages" in graphs[name]["inputs"]}
+
+    @property
     def files(self) -> list[BundleFile]:
         """Every file of the bundle but the manifest."""
         vectors = [self.conformance.file] if self.conformance else []
@@ -188,6 +194,8 @@ def _validate(path: Path, manifest: Any) -> Bundle:
     graphs = {
         name: get_file(path, entries[name], name, _MAX_GRAPH_BYTES) for name in sorted(expected)
     }
+    for name in expected:
+        get(entries[name], "inputs", dict)
     tables = get_file(path, get(manifest, "tables", dict), "tables", _MAX_TABLES_BYTES)
     identity = model_id({name: graphs[name] for name in priors}, tables)
     if get(manifest, "model_id", str) != identity.hex():

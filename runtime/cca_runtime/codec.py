@@ -292,7 +292,8 @@ class Codec:
     ) -> Tensor:
         run = partial(self._graphs.run, watch=watch)
         sizes = self.bundle.group_sizes
-        return run_prior(run, self.engine, sizes, z_symbols, code_group, exact=self._exact)
+        averaging = self.bundle.averaging_graphs
+        return run_prior(run, self.engine, sizes, z_symbols, code_group, averaging=averaging)
 
     def _push_hyper_latents(
         self,

@@ -111,14 +111,14 @@ def _run_cases(
     for case, inputs in zip(cases, vectors.read(cases), strict=True):
         compare = _Comparison(case.digests, run, engine, result.compared)
         try:
-            _run_loop(compare, engine, bundle.group_sizes, inputs)
+            _run_loop(compare, engine, bundle, inputs)
         except _DifferenceError as difference:
             result.mismatches.append(Mismatch(case.name, str(difference)))
     return result
 
 
-def _run_loop(run: RunGraph, engine: Engine, group_sizes: list[int], inputs: CaseInputs) -> None:
-    first_channel = np.cumsum([0, *group_sizes])
+def _run_loop(run: RunGraph, engine: Engine, bundle: Bundle, inputs: CaseInputs) -> None:
+    first_channel = np.cumsum([0, *bundle.group_sizes])
 
     def code_group(
         group: int,
@@ -127,7 +127,8 @@ def _run_loop(run: RunGraph, engine: Engine, group_sizes: list[int], inputs: Cas
     ) -> NDArray[np.int32]:
         return inputs.symbols[:, first_channel[group] : first_channel[group + 1]]
 
-    run_prior(run, engine, group_sizes, inputs.z_symbols, code_group, exact=True)
+    sizes, averaging = bundle.group_sizes, bundle.averaging_graphs
+    run_prior(run, engine, sizes, inputs.z_symbols, code_group, averaging=averaging)
 
 
 class _DifferenceError(Exception):

@@ -19,7 +19,7 @@ latents against the means and writes them, the decoder reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import numpy as np
@@ -49,7 +49,7 @@ def run_prior(
     z_symbols: NDArray[np.int32],
     code_group: CodeGroup,
     *,
-    exact: bool = False,
+    averaging: Collection[str] = (),
 ) -> Tensor:
     """Alternate between the prior graphs and a coder, group by group.
 
@@ -59,7 +59,7 @@ def run_prior(
         group_sizes: Channels of each group, s_0 to s_(G-1).
         z_symbols: Hyper-latent symbols, int32 [N, Z, h/4, w/4].
         code_group: Called once a group, in order.
-        exact: Whether the graphs are exact ones, which are told the size for their averages.
+        averaging: The graphs, of an exact prior, that are told the size for their averages.
 
     Returns:
         y_hat, float32 [N, M, h, w] on the device: symbols + means + latent
@@ -70,12 +70,14 @@ def run_prior(
     """
     batch, _, height, width = z_symbols.shape
     height, width = 4 * height, 4 * width
-    size_dependent: dict[str, Tensor] = {}
-    if exact:
-        size_dependent["averages"] = engine.to_device(average_factors(height, width))
-    state = run("prior_0", {"z_symbols": engine.to_device(z_symbols), **size_dependent})
+    averages = engine.to_device(average_factors(height, width)) if averaging else None
+
+    def run_averaging(name: str, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return run(name, inputs | {"averages": averages} if name in averaging else inputs)
+
+    state = run_averaging("prior_0", {"z_symbols": engine.to_device(z_symbols)})
     # What every graph reads that predicts a group.
-    known = {name: state[name] for name in ("latent_means", "latent_scales")} | size_dependent
+    known = {name: state[name] for name in ("latent_means", "latent_scales")}
     y_hat: dict[str, Tensor] = {}
     for group, size in enumerate(group_sizes):
         indexes = engine.to_host(state["indexes"])
@@ -87,7 +89,7 @@ def run_prior(
             )
         symbols = code_group(group, indexes, state["means"])
         last = group + 1 == len(group_sizes)
-        state = run(
+        state = run_averaging(
             f"prior_{group + 1}",
             {
                 "previous_means": state["means"],

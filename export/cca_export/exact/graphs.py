@@ -17,7 +17,13 @@ from torch.nn import functional as F
 from cca_export.exact.build import Builder, LayerProof
 from cca_export.exact.calibration import Observations
 from cca_export.exact.convert import Scaled, best_exponents
-from cca_export.exact.layers import CONTEXT, SUPPORT, ExactRescale
+from cca_export.exact.layers import (
+    CONTEXT,
+    SUPPORT,
+    AverageFactors,
+    ExactAttention,
+    ExactRescale,
+)
 from cca_export.exact.modules import (
     LRP_BITS,
     MEAN_BITS,
@@ -84,12 +90,13 @@ class ExactGroup(nn.Module):
         self.index = ExactScaleIndex()
 
     def forward(
-        self, mean_context: Tensor, scale_context: Tensor, averages: Tensor
+        self, mean_context: Tensor, scale_context: Tensor, averages: Tensor | None
     ) -> tuple[Tensor, ...]:
         """Contexts of integers to means (real), table indexes and mean support (integers)."""
-        support = self.mean_naf(mean_context, averages)
+        factors = None if averages is None else AverageFactors.unpack(averages)
+        support = self.mean_naf(mean_context, factors)
         means = self.mean_head(support) * 2.0**-MEAN_BITS
-        scales = self.scale_head(self.scale_naf(scale_context, averages))
+        scales = self.scale_head(self.scale_naf(scale_context, factors))
         return means, self.index(scales), support
 
 
@@ -104,7 +111,7 @@ class ExactFirstPrior(nn.Module):
         self.h_scale_s = ExactHead(network.h_scale_s, CONTEXT)
         self.group = ExactGroup(network, 0)
 
-    def forward(self, z_symbols: Tensor, averages: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, z_symbols: Tensor, averages: Tensor | None = None) -> tuple[Tensor, ...]:
         """int32 [N, Z, h/4, w/4] to latent means and scales, then group 0's parameters."""
         z_hat = self.hyper_latents(z_symbols)
         latent_means, latent_scales = self.h_mean_s(z_hat), self.h_scale_s(z_hat)
@@ -142,7 +149,7 @@ class ExactNextPrior(nn.Module):
         context = self.context(y_hat)
         mean_context = torch.cat((latent_means, context), 1)
         scale_context = torch.cat((cast(Tensor, latent_scales), context), 1)
-        return (y_hat, *self.group(mean_context, scale_context, cast(Tensor, averages)))
+        return (y_hat, *self.group(mean_context, scale_context, averages))
 
 
 class ExactPrior:
@@ -240,9 +247,11 @@ def exact_graphs(network: CcaNetwork, prior: ExactPrior) -> Iterator[CodecGraph]
         if not graph.name.startswith("prior_"):
             yield graph
             continue
-        needs_averages = "indexes" in {spec.name for spec in graph.outputs}
-        inputs = (*graph.inputs, AVERAGES) if needs_averages else graph.inputs
-        yield CodecGraph(graph.name, next(modules), inputs, graph.outputs, exact=True)
+        module = next(modules)
+        # An input that nothing reads would be missing from the graph on some engines.
+        averaging = any(isinstance(layer, ExactAttention) for layer in module.modules())
+        inputs = (*graph.inputs, AVERAGES) if averaging else graph.inputs
+        yield CodecGraph(graph.name, module, inputs, graph.outputs, exact=True)
 
 
 def _sequential(module: nn.Module) -> nn.Sequential:

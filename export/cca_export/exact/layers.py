@@ -152,13 +152,17 @@ class ExactTable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Integers from `low` to `low + entries - 1`, any shape, to the table's values."""
-        index = (x - self.low).to(torch.int32)
-        return F.embedding(index, self.values).squeeze(-1)
+        return self.column(x).squeeze(-1)
+
+    def column(self, x: Tensor) -> Tensor:
+        """The same with one more axis, of size 1, at the end."""
+        index = (x if self.low == 0 else x - self.low).to(torch.int32)
+        return F.embedding(index, self.values)
 
 
-_SEGMENT = 3840
+SEGMENT = 3840
 _SEGMENT_STEPS = (1, 16, 256, 4096)
-SQUARES_ENTRIES = _SEGMENT * len(_SEGMENT_STEPS) + 1
+SQUARES_ENTRIES = SEGMENT * len(_SEGMENT_STEPS) + 1
 
 
 class ExactLayerNorm(nn.Module):
@@ -176,12 +180,14 @@ class ExactLayerNorm(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
+        # Whether the last clip can ever take hold: not if the table says otherwise.
+        self.may_overflow = True
         self.square_factor = 2.0 ** -square_shift(channels)
         # As float32 rounds it: any engine divides by the same number.
         self.reciprocal = float(torch.tensor(1.0 / channels))
         self.half_up = float(torch.tensor(0.5 + (0 if channels % 2 else 0.5 / channels)))
         self.inverse_deviation = ExactTable(0, SQUARES_ENTRIES)
-        starts = [_SEGMENT * sum(_SEGMENT_STEPS[:i]) for i in range(len(_SEGMENT_STEPS))]
+        starts = [SEGMENT * sum(_SEGMENT_STEPS[:i]) for i in range(len(_SEGMENT_STEPS))]
         factors = [1.0 / step for step in _SEGMENT_STEPS]
         offsets = [-start / step for start, step in zip(starts, _SEGMENT_STEPS, strict=True)]
         self.register_buffer("segment_factor", torch.tensor(factors))
@@ -199,9 +205,11 @@ class ExactLayerNorm(nn.Module):
         deviation = (x - mean).clamp(*RESIDUAL)
         squares = torch.round(deviation * deviation * self.square_factor).sum(3, keepdim=True)
         segments = torch.floor(squares * self.segment_factor + self.segment_offset)
-        entry = segments.clamp(0, _SEGMENT).sum(3, keepdim=True)
-        normalised = torch.round(deviation * self.inverse_deviation(entry))
-        return normalised.clamp(*NORMALISED).permute(0, 3, 1, 2)
+        entry = segments.clamp(0, SEGMENT).sum(3)
+        normalised = torch.round(deviation * self.inverse_deviation.column(entry))
+        if self.may_overflow:
+            normalised = normalised.clamp(*NORMALISED)
+        return normalised.permute(0, 3, 1, 2)
 
 
 def square_shift(channels: int) -> int:
@@ -210,7 +218,7 @@ def square_shift(channels: int) -> int:
     One bit is left for the rounding of every square, which may add up to C/2.
     """
     largest = channels * (RESIDUAL.high**2)
-    return max(0, math.ceil(math.log2(largest / (_SEGMENT * sum(_SEGMENT_STEPS) - channels))))
+    return max(0, math.ceil(math.log2(largest / (SEGMENT * sum(_SEGMENT_STEPS) - channels))))
 
 
 def squares_of_entries() -> Tensor:
@@ -218,9 +226,23 @@ def squares_of_entries() -> Tensor:
     starts = []
     first = 0.0
     for step in _SEGMENT_STEPS:
-        starts.append(first + step * torch.arange(_SEGMENT) + (step - 1) / 2)
-        first += _SEGMENT * step
+        starts.append(first + step * torch.arange(SEGMENT) + (step - 1) / 2)
+        first += SEGMENT * step
     return torch.cat([*starts, torch.tensor([first])])
+
+
+class AverageFactors(NamedTuple):
+    """What stands for a division by the number of latents: scalars 2^-r, 2^-k and R 2^-t."""
+
+    row: Tensor
+    coarse: Tensor
+    reciprocal: Tensor
+
+    @classmethod
+    def unpack(cls, averages: Tensor) -> AverageFactors:
+        """From a graph's input: float32 [4], 2^-r, 2^-k, R, 2^-t."""
+        row, coarse, reciprocal, fine = averages.unbind()
+        return cls(row, coarse, reciprocal * fine)
 
 
 class ExactAttention(nn.Module):
@@ -245,12 +267,13 @@ class ExactAttention(nn.Module):
         self.register_buffer("average_factor", torch.ones(like.in_channels, 1, 1))
         self.register_buffer("factor", torch.ones(like.out_channels, 1, 1))
 
-    def forward(self, x: Tensor, factors: Tensor) -> Tensor:
-        """Integers [N, C, H, W] and factors float32 [4] to integers, all within `INNER`."""
-        row, coarse, reciprocal, fine = factors.unbind()
+    def forward(self, x: Tensor, factors: AverageFactors | None) -> Tensor:
+        """Integers [N, C, H, W] to integers, all within `INNER`."""
+        if factors is None:
+            raise ValueError("a network with attention needs the averages' factors")
         # In two steps, so that no sum reaches 2^24 however large the picture is.
-        rows = torch.round(x.sum(3, keepdim=True) * row)
-        total = torch.round(rows.sum(2, keepdim=True) * coarse)
-        average = torch.round(total * reciprocal * fine * self.average_factor).clamp(*AVERAGE)
+        rows = torch.round(x.sum(3, keepdim=True) * factors.row)
+        total = torch.round(rows.sum(2, keepdim=True) * factors.coarse)
+        average = torch.round(total * (factors.reciprocal * self.average_factor)).clamp(*AVERAGE)
         attention = self.convolution(average) * self.factor
         return torch.round(x * attention).clamp(*INNER)

@@ -14,6 +14,7 @@ from cca_export.exact.layers import (
     INNER,
     RESIDUAL,
     SUPPORT,
+    AverageFactors,
     ExactAttention,
     ExactConvolution,
     ExactGate,
@@ -63,7 +64,7 @@ class ExactNafBlock(nn.Module):
             ExactConvolution(reduce, None),  # type: ignore[arg-type]
         )
 
-    def forward(self, x: Tensor, averages: Tensor) -> Tensor:
+    def forward(self, x: Tensor, averages: AverageFactors | None) -> Tensor:
         """Residual stream [N, width, H, W] to the same."""
         gated = self.gate(self.dwconv(self.norm1(x)))
         x = (x + self.conv1(self.sca(gated, averages))).clamp(*RESIDUAL)
@@ -81,7 +82,7 @@ class ExactNafStack(nn.Module):
         self.rescale = ExactRescale(like.in_conv.out_channels, INNER)
         self.out_conv = ExactConvolution(like.out_conv, SUPPORT)
 
-    def forward(self, x: Tensor, averages: Tensor) -> Tensor:
+    def forward(self, x: Tensor, averages: AverageFactors | None) -> Tensor:
         """Context [N, channels, h, w] to support of the same shape."""
         identity = self.in_conv(x)
         x = identity

@@ -8,7 +8,9 @@ import torch
 
 from cca_export.exact.layers import (
     EXACT_INTEGER,
+    NORMALISED,
     RESIDUAL,
+    SEGMENT,
     ExactLayerNorm,
     square_shift,
     squares_of_entries,
@@ -30,6 +32,16 @@ def fill_inverse_deviations(layer: ExactLayerNorm, residual: int, output: int) -
     step = torch.exp2(-bits)
     mantissa = torch.round(factor / step).clamp(max=_LARGEST_MANTISSA)
     layer.inverse_deviation.values = (mantissa * step).float()[:, None]
+    layer.may_overflow = _largest_output(layer) > NORMALISED.high
+
+
+def _largest_output(layer: ExactLayerNorm) -> int:
+    """Bound on a normalised magnitude: a deviation d alone makes S at least Round(d^2 2^-k)."""
+    deviation = torch.arange(RESIDUAL.high + 1, dtype=torch.float64)
+    squares = torch.round(deviation * deviation * layer.square_factor).float()
+    segments = torch.floor(squares[:, None] * layer.segment_factor + layer.segment_offset)
+    entry = segments.clamp(0, SEGMENT).sum(1)
+    return int(torch.round(deviation * layer.inverse_deviation(entry)).max())
 
 
 @functools.cache
