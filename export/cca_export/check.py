@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cca_export.exact.averages import average_factors
+from cca_export.exact.calibration import SYMBOLS
 from cca_export.graphs import HYPER_STRIDE, CodecGraph
 
 _PICTURES = Path(__file__).parent / "data"
@@ -110,7 +111,7 @@ class GraphChecker:
         means = self._known["means"]
         start = self._known["y_hat"].shape[1] if "y_hat" in self._known else 0
         residual = self._known["y"][:, start : start + means.shape[1]] - means
-        symbols: NDArray[np.int32] = np.round(residual).clip(-(2**15), 2**15 - 1).astype(np.int32)
+        symbols: NDArray[np.int32] = np.round(residual).clip(*SYMBOLS).astype(np.int32)
         return symbols
 
 

@@ -17,11 +17,10 @@ from cca_export.checkpoint import CheckpointError, load_network
 from cca_export.complexity import complexity
 from cca_export.exact.cost import ExactCost, exact_cost
 from cca_export.exact.export import ExactExport, build_exact, proof_to_json
-from cca_export.graphs import CodecGraph, codec_graphs
-from cca_export.network import CcaNetwork
+from cca_export.graphs import codec_graphs
 from cca_export.onnx_writer import onnx_model
 from cca_export.report import ExportReport, GraphReport
-from cca_export.tables import EntropyTables, TableError, gaussian_tables, hyper_latent_tables
+from cca_export.tables import TableError, gaussian_tables, hyper_latent_tables
 
 EntropyMode = Literal["exact", "native"]
 
@@ -106,8 +105,9 @@ def export_bundle(
             progress("running the conformance vectors")
             _add_exactness(bundle, exact, engine, directory)
             progress("measuring what exactness costs")
+            float_graphs, gaussian = list(codec_graphs(network)), gaussian_tables()
             costs = [
-                exact_cost(name, torch.from_numpy(picture), *_both(network, exact))
+                exact_cost(name, torch.from_numpy(picture), float_graphs, graphs, gaussian)
                 for name, picture in {**calibration, **pictures}.items()
             ]
         model_id = bundle.finish(network.architecture, cost)
@@ -134,9 +134,3 @@ def _add_exactness(
     }
     exact.check_engine(engine, models)
     bundle.add_exactness(exact.vectors, exact.manifest_cases(), proof_to_json(exact.proofs))
-
-
-def _both(
-    network: CcaNetwork, exact: ExactExport
-) -> tuple[Sequence[CodecGraph], Sequence[CodecGraph], EntropyTables]:
-    return list(codec_graphs(network)), exact.graphs, gaussian_tables()
