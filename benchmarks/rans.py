@@ -1,181 +1,180 @@
-"""Speed and size of the entropy coder, beside CompressAI's.
+"""Speed and size of the entropy coder, beside CompressAI's own loop.
 
-Half a million symbols of the golden pictures, one thread, both coders in turn on the same data;
-medians. Needs NumPy and the installed package. For the comparison, give it CompressAI's wheel:
+Builds a program of the core's sources and CompressAI's (its sdist; C++ compiler, CMake, pybind11
+and Python's development files needed), which times both in turn on the same symbols, one thread,
+medians: once for each instruction set that this processor has. Encoding and decoding are timed
+from arrays to payload and back, for both. Then the package itself, through NumPy.
 
-    pip download --no-deps compressai
-    python benchmarks/rans.py --compressai compressai-*.whl
-
-Only the wheel's coder is loaded, neither CompressAI nor PyTorch. It takes Python lists, so it is
-timed as its models call it, and as its loop alone, as well as that can be told from outside:
-encoding by the flush, beside our `finish()` (both leave out the look-up of symbols in tables);
-decoding by the time less that for as many certain symbols, which takes off the lists and a little
-more.
+    pip download --no-deps --no-binary :all: compressai
+    python benchmarks/rans.py compressai-*.tar.gz
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import os
 import statistics
+import subprocess
 import sys
+import sysconfig
+import tarfile
 import tempfile
 import time
-import zipfile
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from cca_runtime._core import Decoder, Encoder, EntropyTables
 from numpy.typing import NDArray
+from overhead import Cdfs
 
-GOLDEN = Path(__file__).parent.parent / "tests" / "data" / "golden"
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "data" / "golden"
 PICTURES = ("chelsea", "coffee", "astronaut")
-SYMBOLS = 500_000
+PATHS = ("scalar", "neon", "avx2", "avx512")
+GROUPS = 5
+
+Symbols = NDArray[np.int32]
+Indexes = NDArray[np.uint8]
 
 
-def load_symbols() -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """The golden pictures' symbols and table indexes, repeated up to SYMBOLS."""
+@dataclass(frozen=True)
+class Figures:
+    """One coder on one data set: payload bytes, seconds to encode and to decode."""
+
+    payload: int
+    encode: float
+    decode: float
+
+
+def golden_symbols(count: int) -> tuple[Symbols, Indexes]:
+    """The golden pictures' symbols and table indexes, repeated up to `count`."""
     parts = [np.load(GOLDEN / f"{name}.npz") for name in PICTURES]
     symbols = np.concatenate([part["symbols"].ravel() for part in parts])
     indexes = np.concatenate([part["indexes"].ravel() for part in parts])
-    return np.resize(symbols, SYMBOLS).astype(np.int32), np.resize(indexes, SYMBOLS)
+    return np.resize(symbols, count).astype(np.int32), np.resize(indexes, count)
 
 
-def load_tables() -> list[NDArray[np.int32]]:
-    """The golden Gaussian cdfs, lengths and offsets, and one more table: symbol 0 is certain."""
-    with np.load(GOLDEN / "tables.npz") as file:
-        cdfs, lengths, offsets = (file[f"gaussian_{part}"] for part in ("cdf", "length", "offset"))
-    certain = np.zeros_like(cdfs[:1])
-    certain[0, 1:3] = 65_535, 65_536
-    return [
-        np.concatenate([cdfs, certain]),
-        np.append(lengths, np.int32(3)),
-        np.append(offsets, np.int32(0)),
+def log_normal_symbols(count: int, lowest: float) -> tuple[Symbols, Indexes]:
+    """Symbols of log-normal scales; a part `lowest` of them, at random, in table 0."""
+    rng = np.random.default_rng(0)
+    table_scales = np.geomspace(0.11, 256, 64)
+    scales = np.exp(rng.normal(np.log(0.5), 1.2, count))
+    indexes = np.searchsorted(table_scales[:-1], scales).astype(np.uint8)
+    indexes[rng.random(count) < lowest] = 0
+    symbols = np.rint(rng.normal(0, table_scales[indexes]))
+    return symbols.astype(np.int32), indexes
+
+
+DATA = {
+    "golden, 0.5 M": lambda: golden_symbols(500_000),
+    "golden, 2.6 M": lambda: golden_symbols(2_600_000),
+    "log-normal scales": lambda: log_normal_symbols(500_000, 0),
+    "75 % in table 0": lambda: log_normal_symbols(500_000, 0.75),
+}
+
+
+def build(sdist: Path, folder: Path) -> Path:
+    """The timing program."""
+    import pybind11
+
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    (source,) = (path for path in folder.glob("compressai-*") if path.is_dir())
+    native = folder / "native"
+    run = ["cmake", "-S", str(ROOT), "-B", str(native), "-DCCA_PYTHON=OFF"]
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+    run = ["cmake", "--build", str(native), "--target", "cca_static", "-j2"]
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+    (library,) = native.rglob("libcca.a")
+    program = folder / "rans"
+    config = sysconfig.get_config_vars()
+    rans = source / "compressai" / "cpp_exts" / "rans"
+    includes = [
+        ROOT / "runtime" / "native" / "include",
+        rans,
+        source / "third_party" / "ryg_rans",
+        pybind11.get_include(),
+        sysconfig.get_paths()["include"],
     ]
-
-
-def load_baseline(wheel: Path) -> Any:
-    """CompressAI's coder module out of its wheel."""
-    with zipfile.ZipFile(wheel) as archive:
-        (member,) = (name for name in archive.namelist() if name.startswith("compressai/ans."))
-        path = archive.extract(member, tempfile.mkdtemp())
-    spec = importlib.util.spec_from_file_location("ans", path)
-    if spec is None or spec.loader is None:
-        sys.exit(f"{wheel} holds no coder for this Python")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Watch:
-    """Seconds of each named step, over all rounds."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, list[float]] = defaultdict(list)
-
-    @contextmanager
-    def time(self, step: str) -> Iterator[None]:
-        """Note how long the body takes."""
-        start = time.perf_counter()
-        yield
-        self._seconds[step].append(time.perf_counter() - start)
-
-    def median(self, step: str) -> float:
-        """The median of a step, in seconds."""
-        return statistics.median(self._seconds[step])
-
-
-class Own:
-    """This package's coder."""
-
-    def __init__(self) -> None:
-        self.tables = EntropyTables(*load_tables())
-
-    def round(self, symbols: NDArray[np.int32], indexes: NDArray[np.uint8], watch: Watch) -> int:
-        """Encode and decode once; returns the payload's bytes."""
-        with watch.time("encode"):
-            encoder = Encoder()
-            encoder.push(symbols, indexes, self.tables)
-            with watch.time("encode loop"):
-                payload = encoder.finish()
-        with watch.time("decode"):
-            decoder = Decoder(payload)
-            decoded = decoder.pull(indexes, self.tables)
-            decoder.finish()
-        assert np.array_equal(decoded, symbols)
-        return len(payload)
-
-
-class Baseline:
-    """CompressAI's coder, called with lists as its models do."""
-
-    def __init__(self, wheel: Path) -> None:
-        self.ans = load_baseline(wheel)
-        self.tables = [array.tolist() for array in load_tables()]
-
-    def round(self, symbols: NDArray[np.int32], indexes: NDArray[np.uint8], watch: Watch) -> int:
-        """Encode and decode once; returns the payload's bytes."""
-        with watch.time("baseline encode"):
-            encoder = self.ans.BufferedRansEncoder()
-            encoder.encode_with_indexes(symbols.tolist(), indexes.tolist(), *self.tables)
-            with watch.time("baseline encode loop"):
-                payload = encoder.flush()
-        decoded = self._decode(payload, indexes, watch, "baseline decode")
-        assert np.array_equal(decoded, symbols)
-
-        certain = np.full_like(indexes, len(self.tables[0]) - 1)
-        encoder.encode_with_indexes([0] * SYMBOLS, certain.tolist(), *self.tables)
-        self._decode(encoder.flush(), certain, watch, "baseline lists")
-        return len(payload)
-
-    def _decode(
-        self, payload: bytes, indexes: NDArray[np.uint8], watch: Watch, step: str
-    ) -> NDArray[np.int32]:
-        decoder = self.ans.RansDecoder()
-        with watch.time(step):
-            decoder.set_stream(payload)
-            decoded = decoder.decode_stream(indexes.tolist(), *self.tables)
-            return np.array(decoded, np.int32)
-
-
-def report(name: str, own: float, baseline: float) -> None:
-    """One line: speeds, and how many times as fast the package's own coder is."""
-    print(
-        f"{name:<32}{SYMBOLS / own / 1e6:8.0f} Msym/s, CompressAI{SYMBOLS / baseline / 1e6:6.0f}"
-        f", ratio{baseline / own:6.2f}"
+    compiler = [os.environ.get("CXX", "c++"), "-std=c++20", "-O3", "-DNDEBUG", "-w"]
+    sources = [str(ROOT / "benchmarks" / "rans.cpp"), str(rans / "rans_interface.cpp")]
+    python = [f"-L{config['LIBDIR']}", f"-Wl,-rpath,{config['LIBDIR']}"]
+    python.append(f"-lpython{config['LDVERSION']}")
+    flags = [f"-I{path}" for path in includes]
+    subprocess.run(
+        [*compiler, *flags, *sources, str(library), *python, "-o", str(program)], check=True
     )
+    return program
+
+
+def run_program(
+    program: Path, tables: Cdfs, symbols: Symbols, indexes: Indexes, rounds: int
+) -> dict[str, Figures]:
+    """The figures of each coder, by name."""
+    data = program.with_suffix(".data")
+    integers = [tables.cdf.shape, tables.cdf, tables.length, tables.offset]
+    integers += [[symbols.size], symbols, indexes]
+    data.write_bytes(b"".join(np.ravel(part).astype("<i4").tobytes() for part in integers))
+    run = [str(program), str(data), str(rounds)]
+    lines = subprocess.run(run, check=True, capture_output=True, text=True).stdout.splitlines()
+    fields = [line.split() for line in lines]
+    return {name: Figures(int(size), float(up), float(down)) for name, size, up, down in fields}
+
+
+def time_numpy(tables: Cdfs, symbols: Symbols, indexes: Indexes, rounds: int) -> Figures:
+    """The package's figures, with the fastest instructions."""
+    core = EntropyTables(tables.cdf, tables.length, tables.offset)
+    parts = np.array_split(np.arange(symbols.size), GROUPS)
+    groups = [(symbols[part], indexes[part]) for part in parts]
+    encode, decode = [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        encoder = Encoder()
+        for values, chosen in groups:
+            encoder.push(values, chosen, core)
+        payload = encoder.finish()
+        middle = time.perf_counter()
+        decoder = Decoder(payload)
+        decoded = [decoder.pull(chosen, core) for _, chosen in groups]
+        decoder.finish()
+        end = time.perf_counter()
+        encode.append(middle - start)
+        decode.append(end - middle)
+        if not np.array_equal(np.concatenate(decoded), symbols):
+            sys.exit("decoded symbols differ")
+    return Figures(len(payload), statistics.median(encode), statistics.median(decode))
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--compressai", type=Path, metavar="WHEEL", help="CompressAI's wheel")
-    parser.add_argument("--rounds", type=int, default=15, help="timed rounds (default 15)")
+    parser.add_argument("sdist", type=Path, help="CompressAI's source distribution (.tar.gz)")
+    parser.add_argument("--rounds", type=int, default=25, help="timed rounds (default 25)")
     args = parser.parse_args()
 
-    symbols, indexes = load_symbols()
-    coders: list[Own | Baseline] = [Own()]
-    if args.compressai:
-        coders.append(Baseline(args.compressai))
-    watch = Watch()
-    for _ in range(args.rounds):
-        sizes = [coder.round(symbols, indexes, watch) for coder in coders]
-
-    print(f"payload: {', '.join(f'{size:,}' for size in sizes)} bytes for {SYMBOLS:,} symbols")
-    encode, decode = watch.median("encode"), watch.median("decode")
-    if not args.compressai:
-        print(f"encode {SYMBOLS / encode / 1e6:.0f}, decode {SYMBOLS / decode / 1e6:.0f} Msym/s")
-        print("no baseline: pip download --no-deps compressai, then --compressai compressai-*.whl")
-        return
-    report("encode, as models call it", encode, watch.median("baseline encode"))
-    report("encode, loop alone", watch.median("encode loop"), watch.median("baseline encode loop"))
-    report("decode, as models call it", decode, watch.median("baseline decode"))
-    loop = watch.median("baseline decode") - watch.median("baseline lists")
-    report("decode, loop alone", decode, loop)
+    tables = Cdfs.load(np.load(GOLDEN / "tables.npz"), "gaussian")
+    print("| symbols | coder | decode Msym/s | ratio | encode Msym/s | ratio | over ideal |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        program = build(args.sdist, Path(folder))
+        for name, make in DATA.items():
+            symbols, indexes = make()
+            ideal = tables.ideal_bits(symbols, indexes) / 8
+            figures = run_program(program, tables, symbols, indexes, args.rounds)
+            figures["NumPy"] = time_numpy(tables, symbols, indexes, args.rounds)
+            base = figures["compressai"]
+            for coder in ("compressai", *PATHS, "NumPy"):
+                if coder in figures:
+                    own = figures[coder]
+                    over = own.payload - ideal
+                    print(
+                        f"| {name} | {coder} "
+                        f"| {symbols.size / own.decode / 1e6:.0f} | {base.decode / own.decode:.1f} "
+                        f"| {symbols.size / own.encode / 1e6:.0f} | {base.encode / own.encode:.1f} "
+                        f"| {over:+.0f} B, {100 * over / ideal:+.3f} % |",
+                        flush=True,
+                    )
 
 
 if __name__ == "__main__":

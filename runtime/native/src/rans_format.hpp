@@ -1,39 +1,33 @@
 // Constants of the payload that encoder and decoder share; docs/format.md explains each.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-
-#include "cca/tables.hpp"
 
 namespace cca {
 
-inline constexpr std::uint32_t kSlotMask = (1U << kPrecisionBits) - 1;
+/// A payload has one lane or this many.
+inline constexpr std::size_t kLanes = 64;
 
-// A working state x satisfies 2^28 <= x < 2^60. With 32-bit words the lower bound costs less than
-// 0.001 bit a symbol at a precision of 16 bits, and the upper one lets a state fit in 15 nibbles.
-inline constexpr int kWordBits = 32;
-inline constexpr int kLowerBits = 28;
-inline constexpr std::uint64_t kLower = std::uint64_t{1} << kLowerBits;
-inline constexpr std::uint64_t kUpper = kLower << kWordBits;
+/// A state x satisfies 2^16 <= x < 2^32; words have 16 bits.
+inline constexpr int kWordBits = 16;
+inline constexpr int kWordBytes = 2;
+inline constexpr std::uint32_t kLowerBound = std::uint32_t{1} << kWordBits;
 
-// Where the encoder starts lane 0. Decoding never raises a state, so one below this, with no word
-// left to read, shows that the payload is exhausted.
-inline constexpr std::uint64_t kInitialState = std::uint64_t{1} << kPrecisionBits;
+/// Where the encoder starts lane 0. The other lanes start at 2^16 + w, where w is a word that lane
+/// 0 had to write anyway: so they cost one bit each instead of two bytes.
+inline constexpr std::uint32_t kInitialState = kLowerBound;
 
-// The other lanes start at 2^32 + w, where w is a word that lane 0 had to write anyway: so they
-// cost one bit each instead of four bytes.
-inline constexpr std::uint64_t kLaneStart = std::uint64_t{1} << kWordBits;
+/// Symbols of sparse tables that one unit codes.
+inline constexpr std::size_t kBlock = 64;
 
-// A nibble is a symbol of a uniform distribution over 16.
-inline constexpr int kNibbleBits = 4;
-inline constexpr int kNibbleShift = kPrecisionBits - kNibbleBits;
+/// Bits that give the length of a number, and the exponent of a state.
+inline constexpr int kLengthBits = 5;
+inline constexpr int kExponentBits = 4;
 
-// The distance of an escaped symbol from its table: below it 1, 3, 5, ..., above it 0, 2, 4, ...
-// At most 17 bits, since symbols have 16.
-inline constexpr unsigned kMaxDistanceNibbles = 5;
-inline constexpr unsigned kMaxStateNibbles = 15;
-
-// The payload's first byte: log2 of the lane count, then the bytes of lane 0's state minus one.
-inline constexpr int kStateBytesShift = 2;
+/// The payload's first byte.
+inline constexpr std::uint8_t kManyLanesFlag = 1;
+inline constexpr std::uint8_t kLongStateFlag = 2;
+inline constexpr int kShortStateBytes = 3;
 
 }  // namespace cca
