@@ -1,0 +1,240 @@
+// engine.hpp on TensorRT 10 or later: a plan for each graph, all of them on one CUDA stream.
+//
+// Tensors stay on the device. Only what the coder reads or writes crosses to the host: for each
+// channel group its table indexes, one byte a symbol, and its symbols.
+#include <NvInfer.h>
+#include <NvOnnxParser.h>
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string_view>
+
+#include "engine.hpp"
+#include "files.hpp"
+
+namespace {
+
+namespace trt = nvinfer1;
+
+// Sides of the pictures that a plan is built for, in units of 64 pixels. TensorRT tunes for the
+// second; a picture larger than the third needs plans of its own.
+constexpr std::int64_t kSides[] = {1, 12, 64};
+constexpr trt::OptProfileSelector kSelectors[] = {
+    trt::OptProfileSelector::kMIN, trt::OptProfileSelector::kOPT, trt::OptProfileSelector::kMAX};
+
+constexpr std::uint64_t kMaxPlan = std::uint64_t{1} << 31;  // bytes
+
+/// Keeps TensorRT's last error, for the exception that follows.
+class Logger : public trt::ILogger {
+  public:
+    void log(Severity severity, const char* text) noexcept override {
+        if (severity <= Severity::kERROR) std::snprintf(last_, sizeof last_, "%s", text);
+    }
+    [[noreturn]] void fail(const std::string& what) const {
+        throw std::runtime_error(what + (last_[0] ? std::string(": ") + last_ : ""));
+    }
+
+  private:
+    char last_[512] = "";
+};
+
+void check(cudaError_t status) {
+    if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
+}
+
+ElementType from_tensorrt(trt::DataType type) {
+    if (type == trt::DataType::kFLOAT) return ElementType::kFloat32;
+    if (type == trt::DataType::kINT32) return ElementType::kInt32;
+    if (type == trt::DataType::kUINT8) return ElementType::kUint8;
+    throw std::runtime_error("a graph has a tensor of a type that no codec uses");
+}
+
+trt::Dims to_dims(const Shape& shape) {
+    trt::Dims dims{};
+    dims.nbDims = static_cast<std::int32_t>(shape.size());
+    std::ranges::copy(shape, dims.d);
+    return dims;
+}
+
+struct DeviceTensor : Tensor {
+    DeviceTensor(ElementType type, const Shape& shape, cudaStream_t stream)
+        : Tensor(type, shape),
+          bytes(count_elements(shape) * (type == ElementType::kUint8 ? 1 : 4)),
+          stream(stream) {
+        check(cudaMallocAsync(&data, bytes, stream));
+    }
+    // The stream frees it once all that was enqueued before has run.
+    ~DeviceTensor() override { cudaFreeAsync(data, stream); }
+
+    void read(void* host) const override {
+        check(cudaMemcpyAsync(host, data, bytes, cudaMemcpyDeviceToHost, stream));
+        check(cudaStreamSynchronize(stream));
+    }
+
+    const std::size_t bytes;
+    const cudaStream_t stream;
+    void* data = nullptr;
+};
+
+class TensorRtGraph : public Graph {
+  public:
+    TensorRtGraph(std::unique_ptr<trt::ICudaEngine> engine, std::string name, cudaStream_t stream,
+                  const Logger& logger)
+        : engine_(std::move(engine)),
+          context_(engine_->createExecutionContext()),
+          name_(std::move(name)),
+          stream_(stream),
+          logger_(logger) {
+        require(context_ != nullptr);
+    }
+
+    Tensors run(const Tensors& inputs) override {
+        for (const auto& [name, tensor] : inputs) bind_input(name.c_str(), *tensor);
+        Tensors outputs;
+        for (std::int32_t i = 0; i < engine_->getNbIOTensors(); ++i) {
+            const char* name = engine_->getIOTensorName(i);
+            if (engine_->getTensorIOMode(name) == trt::TensorIOMode::kOUTPUT) {
+                outputs[name] = bind_output(name);
+            }
+        }
+        require(context_->enqueueV3(stream_));
+        return outputs;
+    }
+
+  private:
+    void bind_input(const char* name, const Tensor& tensor) {
+        require(
+            engine_->getTensorIOMode(name) == trt::TensorIOMode::kINPUT &&
+            from_tensorrt(engine_->getTensorDataType(name)) == tensor.type &&
+            context_->setInputShape(name, to_dims(tensor.shape)) &&
+            context_->setInputTensorAddress(name, static_cast<const DeviceTensor&>(tensor).data));
+    }
+
+    TensorPtr bind_output(const char* name) {
+        const trt::Dims dims = context_->getTensorShape(name);
+        require(dims.nbDims >= 0);
+        const Shape shape(dims.d, dims.d + dims.nbDims);
+        // -1 stands for a size that is not known, for lack of an input.
+        require(std::ranges::all_of(shape, [](std::int64_t side) { return side > 0; }));
+        const auto tensor = std::make_shared<DeviceTensor>(
+            from_tensorrt(engine_->getTensorDataType(name)), shape, stream_);
+        require(context_->setTensorAddress(name, tensor->data));
+        return tensor;
+    }
+
+    void require(bool condition) const {
+        if (!condition) logger_.fail("graph '" + name_ + "' failed");
+    }
+
+    std::unique_ptr<trt::ICudaEngine> engine_;
+    std::unique_ptr<trt::IExecutionContext> context_;
+    std::string name_;
+    cudaStream_t stream_;
+    const Logger& logger_;
+};
+
+/// Size of a dimension by its name (docs/bundle.md), for a picture of `side` times 64 pixels.
+std::int64_t dimension(std::string_view name, std::int64_t side) {
+    if (name == "batch") return 1;
+    if (name.starts_with("hyper_")) return side;
+    return name.starts_with("latent_") ? 4 * side : 64 * side;
+}
+
+class TensorRtEngine : public Engine {
+  public:
+    TensorRtEngine() : runtime_(trt::createInferRuntime(logger_)) {
+        if (!runtime_) logger_.fail("TensorRT cannot be started");
+        check(cudaStreamCreate(&stream_));
+    }
+    ~TensorRtEngine() override { cudaStreamDestroy(stream_); }
+
+    std::unique_ptr<Graph> load(const GraphFile& file) override {
+        const std::filesystem::path kept = plan_path(file);
+        std::unique_ptr<trt::ICudaEngine> engine;
+        if (!kept.empty() && std::filesystem::exists(kept)) {
+            const auto plan = read_file(kept, kMaxPlan);
+            engine.reset(runtime_->deserializeCudaEngine(plan.data(), plan.size()));
+        }
+        if (!engine) {
+            const std::unique_ptr<trt::IHostMemory> plan = build(file);
+            const auto* bytes = static_cast<const std::uint8_t*>(plan->data());
+            if (!kept.empty()) write_file(kept, {bytes, plan->size()});
+            engine.reset(runtime_->deserializeCudaEngine(bytes, plan->size()));
+        }
+        if (!engine) logger_.fail("the plan of graph '" + file.name + "' cannot be loaded");
+        return std::make_unique<TensorRtGraph>(std::move(engine), file.name, stream_, logger_);
+    }
+
+    TensorPtr upload(ElementType type, const Shape& shape, const void* host) override {
+        const auto tensor = std::make_shared<DeviceTensor>(type, shape, stream_);
+        // Pageable memory is the caller's again when this returns: it has been staged.
+        check(cudaMemcpyAsync(tensor->data, host, tensor->bytes, cudaMemcpyHostToDevice, stream_));
+        return tensor;
+    }
+
+  private:
+    /// Where the plan of a graph is kept: in the directory $CCA_PLANS, under a name for all that it
+    /// depends on. Plans are code: the directory must be as trusted as the program. Without the
+    /// variable the path is empty, and plans are built anew each time.
+    static std::filesystem::path plan_path(const GraphFile& file) {
+        const char* directory = std::getenv("CCA_PLANS");
+        if (!directory) return {};
+        int device = 0;
+        cudaDeviceProp properties{};
+        check(cudaGetDevice(&device));
+        check(cudaGetDeviceProperties(&properties, device));
+        std::string gpu = properties.name;
+        std::ranges::replace(gpu, ' ', '-');
+        return std::filesystem::path(directory) /
+               (file.sha256 + "." + gpu + ".trt" + std::to_string(getInferLibVersion()) + ".plan");
+    }
+
+    std::unique_ptr<trt::IHostMemory> build(const GraphFile& file) {
+        const std::string failed = "graph '" + file.name + "' cannot be built";
+        const std::unique_ptr<trt::IBuilder> builder(trt::createInferBuilder(logger_));
+        if (!builder) logger_.fail(failed);
+        const std::unique_ptr<trt::INetworkDefinition> network(builder->createNetworkV2(0));
+        const std::unique_ptr<nvonnxparser::IParser> parser(
+            nvonnxparser::createParser(*network, logger_));
+        if (!parser->parse(file.onnx.data(), file.onnx.size())) {
+            throw std::runtime_error(failed + ": " + parser->getError(0)->desc());
+        }
+        const std::unique_ptr<trt::IBuilderConfig> config(builder->createBuilderConfig());
+        config->clearFlag(trt::BuilderFlag::kTF32);  // float32 throughout
+        config->addOptimizationProfile(make_profile(*builder, *network));
+        std::unique_ptr<trt::IHostMemory> plan(builder->buildSerializedNetwork(*network, *config));
+        if (!plan) logger_.fail(failed);
+        return plan;
+    }
+
+    static trt::IOptimizationProfile* make_profile(trt::IBuilder& builder,
+                                                   const trt::INetworkDefinition& network) {
+        trt::IOptimizationProfile* profile = builder.createOptimizationProfile();
+        for (std::int32_t i = 0; i < network.getNbInputs(); ++i) {
+            const trt::ITensor& input = *network.getInput(i);
+            for (std::size_t choice = 0; choice < std::size(kSides); ++choice) {
+                trt::Dims dims = input.getDimensions();
+                for (std::int32_t axis = 0; axis < dims.nbDims; ++axis) {
+                    if (dims.d[axis] >= 0) continue;
+                    const char* name = input.getDimensionName(axis);
+                    dims.d[axis] = dimension(name ? name : "", kSides[choice]);
+                }
+                profile->setDimensions(input.getName(), kSelectors[choice], dims);
+            }
+        }
+        return profile;
+    }
+
+    Logger logger_;
+    std::unique_ptr<trt::IRuntime> runtime_;
+    cudaStream_t stream_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> open_engine() {
+    return std::make_unique<TensorRtEngine>();
+}

@@ -1,0 +1,239 @@
+"""The C++ example: what it makes equals what `cca-run` makes, and what it does with bad input."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from cca_runtime._core import parse_stream, write_stream
+from forgery import edit, put_file
+from locations import ROOT
+
+FLOAT, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
+PPM = b"P6 3 2 255\n" + bytes(range(18))
+STREAMS = ROOT / "tests" / "data" / "streams"
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The example, built against the installed package and compared: its folder and the report."""
+    library = run(sys.executable, "-m", "cca_runtime", "--cmake-dir")
+    if library.returncode == 1:
+        assert "install them with pip" in library.stderr
+        pytest.skip("cca-codec is not installed")
+    work = tmp_path_factory.mktemp("example-cpp")
+    script = ROOT / "examples" / "cpp" / "check.sh"
+    done = run(script, sys.executable, work, CXXFLAGS="-Wall -Wextra -Werror")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return work, done.stdout
+
+
+@pytest.fixture(scope="module")
+def program(checked: tuple[Path, str]) -> Path:
+    return checked[0] / "build" / "cca-openvino"
+
+
+@pytest.fixture(scope="module")
+def stream(checked: tuple[Path, str]) -> bytes:
+    return (checked[0] / "cpp" / "chelsea.cca").read_bytes()
+
+
+@pytest.fixture
+def bundle(exact_bundle: Path, tmp_path: Path) -> Path:
+    """A copy to be damaged."""
+    return Path(shutil.copytree(exact_bundle, tmp_path / "copy.bundle"))
+
+
+def check_refused(program: Path, command: str, bundle: Path, data: bytes, folder: Path) -> str:
+    """Runs a command that must fail as bad input does, and gives its one-line error."""
+    done, line = fail(program, command, bundle, data, folder)
+    assert done == 2, line
+    return line
+
+
+def fail(program: Path, command: str, bundle: Path, data: bytes, folder: Path) -> tuple[int, str]:
+    """Runs a command that must fail: gives the exit code and the one-line error."""
+    before = {"in", "out", *(path.name for path in folder.iterdir())}
+    (folder / "in").write_bytes(data)
+    (folder / "out").write_text("what was there before")
+    done = run(program, command, bundle, folder / "in", folder / "out")
+    assert (folder / "out").read_text() == "what was there before"
+    assert {path.name for path in folder.iterdir()} == before  # and nothing half-written
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    return done.returncode, done.stderr
+
+
+def copying_graph(*outputs: str) -> bytes:
+    """An analysis transform whose outputs are the picture itself, as float32."""
+    shape = ["batch", "height", "width", 3]
+    nodes = [onnx.helper.make_node("Cast", ["image"], [name], to=FLOAT) for name in outputs]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "analysis",
+        [onnx.helper.make_tensor_value_info("image", UINT8, shape)],
+        [onnx.helper.make_tensor_value_info(name, FLOAT, shape) for name in outputs],
+    )
+    opset = [onnx.helper.make_opsetid("", 18)]
+    data: bytes = onnx.helper.make_model(graph, opset_imports=opset).SerializeToString()
+    return data
+
+
+def test_both_directions_equal_cca_run(checked: tuple[Path, str]) -> None:
+    work, report = checked
+    for kind in ("cca", "ppm"):
+        for picture in ("chelsea", "flower"):
+            assert f"equal: cpp/{picture}.{kind} python/{picture}.{kind} (" in report
+            ours, theirs = (work / side / f"{picture}.{kind}" for side in ("cpp", "python"))
+            assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_no_python_in_the_process(program: Path) -> None:
+    libraries = run("ldd", program).stdout
+    assert "libcca.so" in libraries
+    assert "libpython" not in libraries
+
+
+def test_small_pictures_survive(program: Path, exact_bundle: Path, tmp_path: Path) -> None:
+    """Padding on all sides, comments in the header, and an output that existed."""
+    source, coded, decoded = (tmp_path / name for name in ("a.ppm", "a.cca", "b.ppm"))
+    source.write_bytes(PPM.replace(b"P6 3", b"P6 # a comment\n#another 9 9\n\t3"))
+    coded.write_text("to be replaced")
+    for command in ([program, "encode", exact_bundle, source, coded],
+                    [program, "decode", exact_bundle, coded, decoded]):  # fmt: skip
+        done = run(*command)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert decoded.read_bytes().startswith(b"P6\n3 2\n255\n")
+    assert len(decoded.read_bytes()) == 11 + 18
+    assert {path.name for path in tmp_path.iterdir()} == {"a.ppm", "a.cca", "b.ppm"}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not a binary PPM"),
+        (b"P5 3 2 255\n" + bytes(6), "not a binary PPM"),
+        (b"P6", "its width"),
+        (b"P6 # no end", "its width"),
+        (b"P6 -3 2 255\n" + bytes(18), "its width"),
+        (b"P6 0 2 255\n", "its width"),
+        (b"P6 3 65536 255\n", "its height"),
+        (b"P6 3 99999999999999999999 255\n", "its height"),
+        (b"P6 3 2 65535\n" + bytes(36), "8 bits"),
+        (b"P6 3 2 255", "header"),
+        (PPM[:-1], "17 bytes of pixels, not 18"),
+        (PPM + b"\n", "19 bytes of pixels, not 18"),
+        (b"P6 65535 65535 255\n", "0 bytes of pixels"),
+    ],
+)
+def test_bad_pictures(
+    data: bytes, message: str, program: Path, exact_bundle: Path, tmp_path: Path
+) -> None:
+    assert message in check_refused(program, "encode", exact_bundle, data, tmp_path)
+
+
+def damage_length(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def damage_payload(data: bytes) -> bytes:
+    return data[:-100] + bytes([data[-100] ^ 1]) + data[-99:]
+
+
+@pytest.mark.parametrize("damage", [damage_length, damage_payload, bytes.upper])
+def test_damaged_streams(
+    damage: Callable[[bytes], bytes],
+    stream: bytes,
+    program: Path,
+    exact_bundle: Path,
+    tmp_path: Path,
+) -> None:
+    check_refused(program, "decode", exact_bundle, damage(stream), tmp_path)
+
+
+def test_damage_that_no_checksum_shows(
+    stream: bytes, program: Path, exact_bundle: Path, tmp_path: Path
+) -> None:
+    info, payload = parse_stream(stream)
+    data = write_stream(info, payload[: len(payload) // 2])
+    check_refused(program, "decode", exact_bundle, data, tmp_path)
+
+
+def test_another_models_stream(program: Path, exact_bundle: Path, tmp_path: Path) -> None:
+    data = (STREAMS / "odd-100x75.cca").read_bytes()
+    assert "model" in check_refused(program, "decode", exact_bundle, data, tmp_path)
+
+
+def test_damaged_graph(program: Path, bundle: Path, tmp_path: Path) -> None:
+    graph = bundle / "graphs" / "analysis.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    assert "analysis" in check_refused(program, "encode", bundle, PPM, tmp_path)
+
+
+def test_no_bundle(program: Path, tmp_path: Path) -> None:
+    assert "manifest.json" in check_refused(program, "encode", tmp_path / "none", PPM, tmp_path)
+
+
+def test_native_models_are_refused(program: Path, bundle: Path, tmp_path: Path) -> None:
+    def make_native(manifest: dict[str, Any]) -> None:
+        manifest["entropy_mode"] = "native"
+        del manifest["conformance"], manifest["exactness"]
+
+    edit(bundle, make_native)
+    assert "exact mode" in check_refused(program, "encode", bundle, PPM, tmp_path)
+
+
+def test_outputs_of_another_shape(program: Path, bundle: Path, tmp_path: Path) -> None:
+    put_file(bundle, "analysis", copying_graph("y", "z_symbols"))
+    assert "shape" in check_refused(program, "encode", bundle, PPM, tmp_path)
+
+
+def test_missing_output(program: Path, bundle: Path, tmp_path: Path) -> None:
+    put_file(bundle, "analysis", copying_graph("z_symbols"))
+    assert "'y'" in check_refused(program, "encode", bundle, PPM, tmp_path)
+
+
+@pytest.mark.parametrize("graph", [b"no graph", "synthesis.onnx"])
+def test_graphs_that_do_not_run(
+    graph: bytes | str, program: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """A forged bundle: what cannot be loaded, and what has other inputs."""
+    data = graph if isinstance(graph, bytes) else (bundle / "graphs" / graph).read_bytes()
+    put_file(bundle, "analysis", data)
+    code, line = fail(program, "encode", bundle, PPM, tmp_path)
+    assert code == 1
+    assert "graph 'analysis'" in line
+
+
+def test_output_directory_is_missing(program: Path, exact_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.ppm").write_bytes(PPM)
+    done = run(program, "encode", exact_bundle, tmp_path / "in.ppm", tmp_path / "none" / "out.cca")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["encode"], ["describe", "a", "b", "c"]])
+def test_usage(arguments: list[str], program: Path) -> None:
+    done = run(program, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: ")
