@@ -141,8 +141,8 @@ def hyper_latent_tables(prior: FactorisedPrior) -> EntropyTables:
                 f"{MAX_TABLE_SYMBOLS} symbols"
             )
         samples = torch.arange(longest) + (median - below)[:, None, None]
-        lower = _cumulative_logits(prior, samples - 0.5)[:, 0]
-        upper = _cumulative_logits(prior, samples + 0.5)[:, 0]
+        lower = cumulative_logits(prior, samples - 0.5)[:, 0]
+        upper = cumulative_logits(prior, samples + 0.5)[:, 0]
         pmf = torch.sigmoid(upper) - torch.sigmoid(lower)
         tails = torch.sigmoid(lower[:, :1]) + torch.sigmoid(-upper[:, -1:])
     try:
@@ -151,7 +151,7 @@ def hyper_latent_tables(prior: FactorisedPrior) -> EntropyTables:
         raise TableError(f"z_entropy_bottleneck gives {error}") from error
 
 
-def _cumulative_logits(prior: FactorisedPrior, x: Tensor) -> Tensor:
+def cumulative_logits(prior: FactorisedPrior, x: Tensor) -> Tensor:
     """Logits of each channel's cumulative at `x` [Z, 1, L] (Balle et al. 2018, appendix 6.1)."""
     for i, (matrix, bias) in enumerate(zip(prior.matrices, prior.biases, strict=True)):
         x = F.softplus(matrix) @ x + bias

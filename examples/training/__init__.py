@@ -1,0 +1,1 @@
+"""Training of small CCA models on a CPU or a GPU; `docs/training.md` is its manual."""

@@ -1,0 +1,212 @@
+"""One training run: its state, its steps, and how it is kept on disk.
+
+A step depends on the settings, the state and its own number only: pictures, noise
+and learning rate are functions of the number. A run that is interrupted and
+resumed on the same kind of machine therefore ends with the very same weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from cca_export.network import CcaNetwork
+from torch import Tensor, nn
+
+from training.cca_loss import AdjustedContext, saved_bits
+from training.forward import training_pass
+from training.muon import Muon, is_convolution
+from training.rates import quantile_loss
+from training.schedule import Schedule
+
+TRANSFORMS = ("g_a", "g_s", "h_a", "h_mean_s", "h_scale_s")
+_AVERAGING = 0.999
+_QUANTILES_RATE = 1e-3
+_CLIP_TRANSFORMS = 5.0
+_CLIP_PRIOR = 1.0
+_NOISE = 1 << 32
+"""Separates the seeds of noise of different runs."""
+
+
+class StateError(Exception):
+    """A saved run cannot be resumed with these settings. One line."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a run's result, apart from its first weights.
+
+    Attributes:
+        steps: Length of the schedule.
+        trade_off: Weight of the distortion, lambda: loss = bits per pixel +
+            lambda * 255^2 * mean squared error.
+        learning_rate: Highest learning rate, of Muon and Adam alike.
+        seed: Seed of pictures and noise.
+        cca: Weight of the CCA loss; 0 leaves it out.
+    """
+
+    steps: int
+    trade_off: float
+    learning_rate: float
+    seed: int
+    cca: float = 0.0
+
+
+@dataclass(frozen=True)
+class Losses:
+    """A step's rate in bits per pixel and mean squared error on the scale of 0 to 255."""
+
+    rate: float
+    error: float
+
+
+class Trainer:
+    """A network in training, its average and its optimisers."""
+
+    def __init__(self, network: CcaNetwork, settings: Settings, device: str = "cpu") -> None:
+        self.settings = settings
+        self.step = 0
+        self.curve: list[tuple[int, float, float]] = []
+        self._device = torch.device(device)
+        self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.train().requires_grad_(True)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self._schedule = Schedule(settings.steps, settings.learning_rate)
+        quantiles = self.network.z_entropy_bottleneck.quantiles
+        named = dict(self.network.named_parameters())
+        weights = {name: p for name, p in named.items() if p is not quantiles}
+        self._transforms = [p for n, p in weights.items() if n.split(".")[0] in TRANSFORMS]
+        self._prior = [p for n, p in weights.items() if n.split(".")[0] not in TRANSFORMS]
+        matrices = [p for p in weights.values() if is_convolution(p)]
+        others = [p for p in weights.values() if not is_convolution(p)]
+        self._muon = Muon(matrices, settings.learning_rate)
+        self._adam = torch.optim.Adam(others, settings.learning_rate, fused=True)
+        self._quantile_optimiser = torch.optim.Adam([quantiles], _QUANTILES_RATE)
+        self._adjusted: AdjustedContext | None = None
+        if settings.cca:
+            self._adjusted = _adjusted_context(network, settings.seed).to(self._device)
+            self._adjusted_optimiser = torch.optim.Adam(self._adjusted.parameters(), fused=True)
+
+    def train_step(self, images: Tensor) -> Losses:
+        """Take one step on `images`, float32 [N, 3, H, W], the batch of this step's number."""
+        settings = self.settings
+        images = images.to(self._device, memory_format=torch.channels_last)
+        noise = torch.Generator().manual_seed(settings.seed * _NOISE + self.step)
+        done = training_pass(self.network, images, noise)
+        pixels = images.numel() / images.shape[1]
+        rate = done.bits / pixels
+        error = 255**2 * nn.functional.mse_loss(done.image, images)
+        loss = rate + settings.trade_off * error
+        if self._adjusted is not None:
+            loss = loss - settings.cca * saved_bits(done, self._adjusted) / pixels
+            self._adjusted_optimiser.zero_grad()
+        self.network.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._update()
+        self.step += 1
+        return Losses(rate.item(), error.item())
+
+    def _update(self) -> None:
+        for optimiser in self._scheduled_optimisers():
+            for group in optimiser.param_groups:
+                group["lr"] = self._schedule.learning_rate(self.step)
+        # Apart, because the prior's gradients are the smaller ones and a burst in the
+        # transforms would stop it.
+        norms = (
+            nn.utils.clip_grad_norm_(self._transforms, _CLIP_TRANSFORMS),
+            nn.utils.clip_grad_norm_(self._prior, _CLIP_PRIOR),
+        )
+        if not all(norm.isfinite() for norm in norms):
+            return
+        self._muon.step()
+        self._adam.step()
+        self._update_quantiles()
+        if self._adjusted is not None:
+            for parameter in self._adjusted.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.neg_()
+            nn.utils.clip_grad_norm_(self._adjusted.parameters(), _CLIP_PRIOR)
+            self._adjusted_optimiser.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.average.parameters()),
+                list(self.network.parameters()),
+                1 - min(_AVERAGING, (self.step + 1) / (self.step + 10)),
+            )
+
+    def _scheduled_optimisers(self) -> list[torch.optim.Optimizer]:
+        adjusted = [self._adjusted_optimiser] if self._adjusted is not None else []
+        return [self._muon, self._adam, *adjusted]
+
+    def _update_quantiles(self) -> None:
+        self._quantile_optimiser.zero_grad()
+        quantiles = self.network.z_entropy_bottleneck.quantiles
+        (quantiles.grad,) = torch.autograd.grad(
+            quantile_loss(self.network.z_entropy_bottleneck), [quantiles]
+        )
+        self._quantile_optimiser.step()
+
+    def save(self, folder: Path) -> None:
+        """Write `state.pt`, all that resuming needs, and `model.pth`, the average in float16."""
+        state = {
+            "settings": asdict(self.settings),
+            "step": self.step,
+            "curve": self.curve,
+            **{name: part.state_dict() for name, part in self._parts().items()},
+        }
+        _write(state, folder / "state.pt")
+        # Half precision is plenty for weights, and halves what a bundle takes.
+        halves = {name: tensor.half() for name, tensor in self.average.state_dict().items()}
+        _write({"state_dict": halves}, folder / "model.pth")
+
+    def resume(self, folder: Path) -> None:
+        """Continue from `state.pt`.
+
+        Raises:
+            StateError: The state was saved with other settings.
+        """
+        state = torch.load(folder / "state.pt", map_location=self._device, weights_only=True)
+        settings, saved = asdict(self.settings), state["settings"]
+        changed = [name for name in settings if settings[name] != saved.get(name)]
+        if changed:
+            raise StateError(
+                f"{folder} holds a run with another {', '.join(changed)} "
+                f"({', '.join(str(saved.get(name)) for name in changed)}): "
+                "give the same settings or another folder"
+            )
+        self.step, self.curve = state["step"], state["curve"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """Everything that has a state, by its name in `state.pt`."""
+        parts: dict[str, nn.Module | torch.optim.Optimizer] = {
+            "network": self.network,
+            "average": self.average,
+            "muon": self._muon,
+            "adam": self._adam,
+            "quantile_optimiser": self._quantile_optimiser,
+        }
+        if self._adjusted is not None:
+            parts |= {"adjusted": self._adjusted, "adjusted_optimiser": self._adjusted_optimiser}
+        return parts
+
+
+def _adjusted_context(network: CcaNetwork, seed: int) -> AdjustedContext:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AdjustedContext(network.architecture)
+
+
+def _write(content: dict[str, Any], file: Path) -> None:
+    """Replace `file` only when the new content is complete on the disk."""
+    temporary = file.with_suffix(".tmp")
+    with temporary.open("wb") as out:
+        torch.save(content, out)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(file)

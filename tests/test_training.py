@@ -1,0 +1,189 @@
+"""Training: resuming changes nothing, nothing held out is trained on, code lengths are right."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cca_export.checkpoint import load_network
+from cca_export.network import CcaNetwork
+from cca_export.tables import gaussian_tables, scale_table
+from locations import CHECKPOINTS, GOLDEN
+from tiny_networks import tiny_architecture
+from training.code_length import FloatCodec
+from training.data import HELD_OUT, TRAINING, Batches, BatchShape, Crops
+from training.evaluate import Curve, Point, rate_difference
+from training.forward import training_pass
+from training.muon import orthogonalised
+from training.rates import gaussian_bits
+from training.schedule import Schedule
+from training.small import graft, untrained
+from training.train import run
+from training.trainer import Settings, StateError, Trainer
+
+SETTINGS = Settings(steps=6, trade_off=0.013, learning_rate=1e-3, seed=3)
+WITH_CCA = dataclasses.replace(SETTINGS, cca=1.0)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads cost more than they save on networks this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def batches() -> Batches:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(256, size=(90, 80, 3), dtype=np.uint8) for _ in range(2)]
+    return Batches(Crops(pictures, [1, 2]), seed=3, shapes=[BatchShape(2, 64)] * SETTINGS.steps)
+
+
+def tiny_trainer(settings: Settings = SETTINGS) -> Trainer:
+    return Trainer(untrained(tiny_architecture((2, 3)), seed=1), settings)
+
+
+def weights(network: CcaNetwork) -> dict[str, bytes]:
+    return {name: t.numpy().tobytes() for name, t in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, WITH_CCA])
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    batches: Batches, tmp_path: Path, settings: Settings
+) -> None:
+    whole = tiny_trainer(settings)
+    run(whole, batches, tmp_path / "whole")
+
+    interrupted = tiny_trainer(settings)
+    for step in range(3):
+        interrupted.train_step(batches[step])
+    interrupted.save(tmp_path)
+    resumed = tiny_trainer(settings)
+    resumed.resume(tmp_path)
+    run(resumed, batches, tmp_path)
+
+    assert resumed.step == SETTINGS.steps
+    assert weights(resumed.network) == weights(whole.network)
+    assert weights(resumed.average) == weights(whole.average)
+    assert weights(whole.network) != weights(tiny_trainer().network)
+    model = load_network(tmp_path / "model.pth")
+    assert weights(model) == weights(whole.average.half().float())
+
+
+def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path) -> None:
+    tiny_trainer().save(tmp_path)
+    other = dataclasses.replace(SETTINGS, trade_off=0.02)
+    with pytest.raises(StateError, match=r"another trade_off \(0.013\)"):
+        tiny_trainer(other).resume(tmp_path)
+
+
+def test_a_step_lowers_the_loss_of_its_batch(batches: Batches) -> None:
+    trainer = tiny_trainer()
+    losses = [trainer.train_step(batches[0]) for _ in range(6)]
+    totals = [loss.rate + SETTINGS.trade_off * loss.error for loss in losses]
+    assert totals[-1] < totals[0]
+
+
+def test_held_out_pictures_are_not_trained_on() -> None:
+    assert {s.name for s in HELD_OUT} == {"chelsea", "china", "flower"}
+    files = {(s.package, s.path) for s in TRAINING}
+    assert len(files) == len(TRAINING)
+    assert not files & {(s.package, s.path) for s in HELD_OUT}
+
+
+def test_no_held_out_picture_has_a_second_name_among_the_training_pictures() -> None:
+    contents = {}
+    for source in (*TRAINING, *HELD_OUT):
+        pytest.importorskip(source.package, reason=f"{source.package} ships {source.name}")
+        contents[source] = hashlib.sha256(source.load().tobytes()).digest()
+    assert len(set(contents.values())) == len(contents)
+
+
+def test_learning_rate_rises_stays_and_falls_to_zero() -> None:
+    schedule = Schedule(steps=10_000, peak=1.0)
+    rates = [schedule.learning_rate(step) for step in range(10_000)]
+    assert rates[0] < 0.01
+    assert rates[300:4000] == [1.0] * 3700
+    assert all(a > b for a, b in itertools.pairwise(rates[4000:]))
+    assert rates[-1] < 1e-6
+    sizes = [shape.size for shape in schedule.batch_shapes()]
+    assert sizes == sorted(sizes)
+    assert sizes[5999:6001] == [128, 256]
+
+
+def test_gaussian_bits_are_those_of_the_coder_s_tables() -> None:
+    tables, scales = gaussian_tables(), scale_table()
+    rows, symbols = np.array([0, 10, 20, 40, 63]), np.array([0, 1, -2, 3, 40])
+    interval = symbols - tables.offset[rows]
+    frequencies = tables.cdf[rows, interval + 1] - tables.cdf[rows, interval]
+    bits = gaussian_bits(torch.tensor(symbols).float(), scales[rows])
+    np.testing.assert_allclose(bits, 16 - np.log2(frequencies), atol=0.02)
+
+
+def test_a_scale_below_the_bound_is_only_ever_pushed_up() -> None:
+    for residual, moves in ((0.0, False), (3.0, True)):
+        scale = torch.tensor([0.05], requires_grad=True)
+        gaussian_bits(torch.tensor([residual]), scale).sum().backward()
+        assert scale.grad is not None
+        assert (scale.grad.item() < 0) is moves
+        assert scale.grad.item() <= 0
+
+
+def test_muon_s_steps_have_no_small_directions() -> None:
+    rows = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(1)))[0]
+    gradient = rows @ torch.diag(torch.logspace(0, -1.5, 6)) @ torch.eye(6, 40)
+    for matrix in (gradient, gradient.T):
+        values = torch.linalg.svdvals(orthogonalised(matrix))
+        assert 0.6 < values.min() <= values.max() < 1.3
+        product = matrix.T @ orthogonalised(matrix)
+        torch.testing.assert_close(product, product.T)  # the same singular vectors
+
+
+def test_grafting_keeps_the_donors_transforms() -> None:
+    donor = untrained(tiny_architecture((2, 3)), seed=1)
+    network = untrained(tiny_architecture((2, 3, 4)), seed=2)
+    graft(network, donor)
+    assert torch.equal(network.g_a.down[0].weight, donor.g_a.down[0].weight)
+    assert torch.equal(network.g_a.down[-1].weight[:5], donor.g_a.down[-1].weight)
+    assert torch.equal(network.g_s.up[0].weight[:5], donor.g_s.up[0].weight)
+
+
+def test_code_length_and_picture_are_those_of_the_reference() -> None:
+    codec = FloatCodec(load_network(CHECKPOINTS / "cca-small.pth"))
+    with np.load(GOLDEN / "chelsea.npz") as golden:
+        coded = codec.code(golden["image"])
+        strings = len(golden["y_string"]) + len(golden["z_string"])
+        reference = np.rint(golden["x_hat"].transpose(1, 2, 0) * 255)
+    # A string ends with up to a few unused bytes, and rANS itself loses next to nothing.
+    assert strings - 16 < coded.bits / 8 < strings
+    assert np.mean(coded.pixels != reference) < 1e-3
+
+
+def test_a_training_pass_computes_what_the_reference_does() -> None:
+    network = load_network(CHECKPOINTS / "cca-small.pth")
+    with np.load(GOLDEN / "chelsea.npz") as golden:
+        images = torch.from_numpy(golden["image"]).permute(2, 0, 1)[None] / 255
+        restored, bits = golden["x_hat"], float(golden["estimated_bits"])
+    done = training_pass(network, images, torch.Generator().manual_seed(1))
+    assert np.abs(done.image[0].clamp(0, 1).numpy() - restored).mean() < 1e-4
+    assert (
+        1 < done.bits.item() / bits < 1.2
+    )  # noise costs more than rounding where scales are small
+
+
+def test_rate_difference_of_known_curves() -> None:
+    other = Curve([Point(1000, 30), Point(2000, 33), Point(4000, 36)])
+    half = [Point(500, 30), Point(1000, 33)]
+    assert rate_difference(half, [other]) == pytest.approx(-0.5)
+    assert rate_difference(half[:1], [other]) == pytest.approx(-0.5)
+    assert np.isnan(rate_difference([Point(500, 37)], [other]))
+    better = Curve([Point(900, 30), Point(900, 36)])
+    assert rate_difference([Point(450, 33)], [other, better]) == pytest.approx(-0.5)
