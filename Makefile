@@ -3,15 +3,45 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := export engines runtime tests benchmarks examples
-NATIVE = $(shell git ls-files -co --exclude-standard 'runtime/native/*.cpp' 'runtime/native/*.hpp')
+NATIVE = $(shell git ls-files -co --exclude-standard '*.cpp' '*.hpp' '*.[ch]')
+# The core and its tests, without Python.
+CONFIGURE := cmake -S . -DCCA_PYTHON=OFF -DCCA_TESTS=ON -DCCA_WERROR=ON
+JOBS := $(shell nproc)
 
-.PHONY: demo test lint install-base install-dev default-model clean
+FUZZ_SECONDS ?= 60
+FUZZ_CXX ?= $(firstword $(wildcard /usr/bin/clang++ /usr/bin/clang++-*))
+
+.PHONY: demo test test-native tsan coverage fuzz lint install-base install-dev install-system \
+	example-cpp default-model clean
 
 demo: install-base
 	$(BIN)/python examples/demo.py --output demo-output
 
-test: lint
+test: lint test-native
 	$(BIN)/python -m pytest
+
+test-native:
+	$(CONFIGURE) -B build/native
+	cmake --build build/native --parallel $(JOBS)
+	ctest --test-dir build/native --output-on-failure
+
+# The tests with threads under ThreadSanitizer.
+tsan:
+	$(CONFIGURE) -B build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS=-fsanitize=thread
+	cmake --build build/tsan --parallel $(JOBS) --target cca_tests
+	build/tsan/tests/native/cca_tests --test-case='*threads*'
+
+# The share of the core's lines that its own tests run, and the lines they do not.
+coverage:
+	$(CONFIGURE) -B build/coverage -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=--coverage
+	cmake --build build/coverage --parallel $(JOBS)
+	find build/coverage -name '*.gcda' -delete
+	ctest --test-dir build/coverage --output-on-failure
+	$(PYTHON) tests/native/coverage.py build/coverage
+
+# Each fuzz target for a minute; FUZZ_SECONDS=3600 for an hour, FUZZ_TARGETS="decode" for one alone.
+fuzz:
+	CXX=$(FUZZ_CXX) runtime/native/fuzz/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 lint: install-dev
 	$(BIN)/ruff check $(SOURCES)
@@ -28,6 +58,22 @@ install-dev: $(BIN)/python
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+# The Debian packages that are missing, if this may install them.
+install-system:
+	@missing=$$(for package in $$(grep -v '^#' packages.txt); do \
+		dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ $$(id -u) != 0 ]; then \
+		echo "missing packages:" $$missing "(run make install-system as root)"; exit 1; fi; \
+	apt-get update && apt-get install --yes --no-install-recommends $$missing
+
+# Installs the package as a user does, and builds examples/cpp against that and nothing else.
+example-cpp:
+	rm -rf build/example-cpp
+	$(PYTHON) -m venv build/example-cpp/venv
+	build/example-cpp/venv/bin/python -m pip install --quiet -c constraints.txt ".[openvino]"
+	examples/cpp/check.sh build/example-cpp/venv/bin/python build/example-cpp
 
 # Makes the shipped model anew from its checkpoint; commit the result.
 default-model: install-dev

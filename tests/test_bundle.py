@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import shutil
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from cca_runtime.bundle import find_bundle, open_bundle
 from cca_runtime.codec import load
 from cca_runtime.errors import BadInputError, FailureError
 from forgery import arrays_of, edit, npz, put_file
+from table_files import read_table_file, write_table_file
 
 
 @pytest.fixture
@@ -35,7 +34,8 @@ def test_a_copied_bundle_is_the_same_model(bundle: Path) -> None:
 
 MANIFEST_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "other format": (lambda m: m.update(format="zip"), "'format'"),
-    "newer version": (lambda m: m.update(version=2), "version 2 is not supported"),
+    "older version": (lambda m: m.update(version=1), "version 1 is not supported.*export"),
+    "newer version": (lambda m: m.update(version=3), "version 3 is not supported"),
     "version as text": (lambda m: m.update(version="1"), "'version'"),
     "other mode": (lambda m: m.update(entropy_mode="psychic"), "psychic"),
     "no graphs": (lambda m: m.pop("graphs"), "'graphs'"),
@@ -45,7 +45,12 @@ MANIFEST_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda m: m["graphs"]["prior_0"].update(file="../../etc/passwd"),
         "unusable file",
     ),
-    "absolute path": (lambda m: m["tables"].update(file="/tmp/tables.npz"), "unusable file"),
+    "absolute path": (
+        lambda m: m["graphs"]["prior_0"].update(file="/tmp/prior_0.onnx"),
+        "unusable file",
+    ),
+    "tables elsewhere": (lambda m: m["tables"].update(file="t/tables.bin"), "not tables.bin"),
+    "line as name": (lambda m: m.update(name="a\nb"), "'name' has control characters"),
     "bad digest": (lambda m: m["graphs"]["analysis"].update(sha256="00"), "SHA-256"),
     "huge graph": (lambda m: m["graphs"]["analysis"].update(bytes=1 << 40), "the limit is"),
     "groups": (lambda m: m["architecture"].update(group_sizes=[1, 2]), "do not add up"),
@@ -145,7 +150,9 @@ def test_bad_conformance_inputs_are_an_error(exact_copy: Path, case: str) -> Non
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "\xff", "null"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "[" * 100_000, "\xff", "null", '{"a": 1, "a": 1}', '{"a": NaN}']
+)
 def test_a_manifest_that_is_no_object_is_an_error(bundle: Path, text: str) -> None:
     (bundle / "manifest.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(BadInputError, match="broken bundle"):
@@ -169,37 +176,38 @@ def test_a_changed_or_missing_file_is_an_error(bundle: Path) -> None:
         open_bundle(bundle).read_graph("synthesis")
 
 
-@pytest.mark.parametrize("case", ["garbage", "missing", "floats", "objects", "decreasing", "few"])
+def u32(value: int) -> bytes:
+    return value.to_bytes(4, "little")
+
+
+TABLE_ERRORS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "short": (lambda d: d[:4], "no entropy tables"),
+    "npz": (lambda _: npz(gaussian_cdf=np.zeros(4)), "no entropy tables"),
+    "version": (lambda d: d[:4] + u32(2) + d[8:], "version 2 are not supported"),
+    "cut": (lambda d: d[:-2], "truncated"),
+    "longer": (lambda d: d + b"\0", "trailing bytes"),
+    "second set missing": (lambda d: d[: -len(d) // 2], "hyper-latent|gaussian"),
+    "no tables": (lambda d: d[:8] + u32(0) + d[12:], "0 tables"),
+    "more tables than bytes": (lambda d: d[:8] + u32(1024) + d[12:100], "truncated"),
+    "huge count": (lambda d: d[:8] + u32(1 << 31) + d[12:], "2147483648 tables"),
+    "widths": (lambda d: d[:-2] + b"\xff\xff", "hyper-latent entropy table 47"),
+    "large symbols": (lambda d: d[:12] + b"\xff\x7f" + d[14:], "do not fit in 16 bits"),
+}
+
+
+@pytest.mark.parametrize("case", TABLE_ERRORS)
 def test_bad_tables_are_an_error(bundle: Path, case: str) -> None:
-    arrays = arrays_of(bundle / "tables.npz")
-    if case == "missing":
-        del arrays["z_cdf"]
-    elif case == "floats":
-        arrays["gaussian_cdf"] = arrays["gaussian_cdf"].astype(np.float64)
-    elif case == "objects":
-        arrays["gaussian_cdf"] = np.array([{}], dtype=object)
-    elif case == "decreasing":
-        arrays["gaussian_cdf"][3, 1] = 65_535
-    elif case == "few":
-        for part in ("cdf", "length", "offset"):
-            arrays[f"z_{part}"] = arrays[f"z_{part}"][:-1]
-    data = b"garbage" if case == "garbage" else npz(**arrays)
-    put_file(bundle, "tables", data)
-    with pytest.raises(BadInputError, match="broken bundle") as caught:
+    change, message = TABLE_ERRORS[case]
+    put_file(bundle, "tables", change((bundle / "tables.bin").read_bytes()))
+    with pytest.raises(BadInputError, match=rf"tables\.bin: .*({message})") as caught:
         open_bundle(bundle).read_tables()
     assert "\n" not in str(caught.value)
 
 
-def test_a_table_that_claims_more_than_it_holds_is_not_allocated(bundle: Path) -> None:
-    header = b"{'descr': '<i4', 'fortran_order': False, 'shape': (64, 1000000000000), }"
-    header += b" " * (118 - len(header) - 1) + b"\n"
-    bomb = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name in arrays_of(bundle / "tables.npz"):
-            archive.writestr(f"{name}.npy", bomb)
-    put_file(bundle, "tables", out.getvalue())
-    with pytest.raises(BadInputError, match="broken bundle"):
+def test_tables_of_another_number_of_channels_are_an_error(bundle: Path) -> None:
+    gaussian, hyper_latents = read_table_file((bundle / "tables.bin").read_bytes())
+    put_file(bundle, "tables", write_table_file([gaussian, hyper_latents[:-1]]))
+    with pytest.raises(BadInputError, match="47 hyper-latent tables, the manifest says 48"):
         open_bundle(bundle).read_tables()
 
 

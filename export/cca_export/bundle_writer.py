@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,19 +12,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 
 from cca_export.architecture import Architecture
 from cca_export.complexity import Complexity
 from cca_export.graphs import CodecGraph, TensorSpec
-from cca_export.tables import EntropyTables
+from cca_export.table_file import encode_table_file
+from cca_export.tables import EntropyTables, TableError
 
 FORMAT = "cca-bundle"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
-TABLES = "tables.npz"
+TABLES = "tables.bin"
 CONFORMANCE = "conformance.npz"
 EXACTNESS = "exactness.json"
 
@@ -59,18 +58,16 @@ class BundleWriter:
         }
 
     def add_tables(self, gaussian: EntropyTables, hyper_latents: EntropyTables) -> None:
-        """Write `tables.npz`."""
-        content = io.BytesIO()
-        np.savez_compressed(
-            content,
-            gaussian_cdf=gaussian.cdf,
-            gaussian_length=gaussian.length,
-            gaussian_offset=gaussian.offset,
-            z_cdf=hyper_latents.cdf,
-            z_length=hyper_latents.length,
-            z_offset=hyper_latents.offset,
-        )
-        self._tables = self._write(TABLES, content.getvalue())
+        """Write `tables.bin`.
+
+        Raises:
+            BundleError: There are more or longer tables than it can hold.
+        """
+        try:
+            content = encode_table_file(gaussian, hyper_latents)
+        except TableError as error:
+            raise BundleError(str(error)) from error
+        self._tables = self._write(TABLES, content)
 
     def add_exactness(
         self, vectors: bytes, cases: Sequence[Mapping[str, Any]], proof: Mapping[str, Any]

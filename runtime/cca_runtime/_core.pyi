@@ -1,6 +1,6 @@
 """The native core: the `.cca` container and the entropy coder (docs/format.md)."""
 
-from typing import Literal, final
+from typing import Final, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,12 @@ from typing_extensions import Buffer
 
 class StreamError(ValueError):
     """A truncated, altered or unsupported stream or payload; its message is one line."""
+
+class LimitError(StreamError):
+    """A stream with nothing wrong but its size, refused at a limit that the caller may raise."""
+
+class BundleError(ValueError):
+    """A file of a model bundle that is damaged or unsupported; its message is one line."""
 
 @final
 class EntropyTables:
@@ -106,6 +112,21 @@ class Decoder:
             StreamError: Words are left over, or a lane is not back where the encoder began.
         """
 
+def could_hold(payload_bytes: int, tables: EntropyTables, symbols_of_each: int) -> bool:
+    """Whether a payload is large enough for a group, as far as that can be told at once.
+
+    To be asked of the hyper-latents before memory for them is allocated: a few bytes can claim
+    the largest picture there is.
+
+    Args:
+        payload_bytes: Size of the whole payload.
+        tables: The group's tables.
+        symbols_of_each: How many symbols each of them has in the group.
+
+    Returns:
+        False only if no payload of this size holds such a group.
+    """
+
 @final
 class StreamInfo:
     """What a stream's header and metadata sections say. Immutable; compares by value.
@@ -167,9 +188,27 @@ class StreamInfo:
 def write_stream(info: StreamInfo, payload: Buffer) -> bytes:
     """The stream with this header and coder payload (below 2^32 bytes)."""
 
-def parse_stream(data: Buffer) -> tuple[StreamInfo, bytes]:
+DEFAULT_MAX_PIXELS: Final[int]
+"""2^28, a square of 16,384 pixels."""
+
+def parse_stream(data: Buffer, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[StreamInfo, bytes]:
     """The header with its metadata, and the coder's payload. Every byte is checked.
 
+    Args:
+        data: The whole stream.
+        max_pixels: Most pixels of a picture, its padding included, below 2^64.
+
     Raises:
+        LimitError: The picture has more than `max_pixels`.
         StreamError: The stream is damaged, truncated, or of an unknown version.
+    """
+
+def read_tables(data: Buffer) -> tuple[EntropyTables, EntropyTables]:
+    """The entropy tables of latents, one a scale, and hyper-latents, one a channel.
+
+    Args:
+        data: The content of a bundle's `tables.bin` (docs/bundle.md).
+
+    Raises:
+        BundleError: It is something else, damaged, or of an unknown version.
     """

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cca_runtime import _core
 from cca_runtime._core import EntropyTables
-from cca_runtime.arrays import ArraysError, read_arrays
 from cca_runtime.errors import BadInputError
-from cca_runtime.manifest import BundleFile, ManifestError, get, get_file
+from cca_runtime.manifest import BundleFile, ManifestError, get, get_file, get_name, parse_json
 from cca_runtime.vectors import ConformanceVectors, parse_vectors
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
 DEFAULT_MODEL = "default"
 
 _MODELS = Path(__file__).parent / "models"
@@ -26,8 +25,7 @@ _MAX_TABLES_BYTES = 64 << 20
 _MAX_GRAPH_BYTES = (1 << 31) - 1
 _MAX_CHANNELS = 1 << 16
 _ENTROPY_MODES = ("exact", "native")
-_TABLES = ("gaussian", "z")
-_TABLE_PARTS = ("cdf", "length", "offset")
+_TABLES_FILE = "tables.bin"
 
 
 @dataclass(frozen=True)
@@ -82,23 +80,16 @@ class Bundle:
             BadInputError: The file is missing, damaged, or holds no valid tables.
         """
         data = self.tables_file.read()
-        names = [f"{table}_{part}" for table in _TABLES for part in _TABLE_PARTS]
         try:
-            arrays = read_arrays(data, dict.fromkeys(names, _MAX_TABLES_BYTES), "<i4")
-            tables = {
-                name: EntropyTables(*(arrays[f"{name}_{part}"] for part in _TABLE_PARTS))
-                for name in _TABLES
-            }
-        except (ArraysError, ValueError) as error:
+            gaussian, hyper_latents = _core.read_tables(data)
+        except _core.BundleError as error:
+            raise BadInputError(f"broken bundle: {self.tables_file.path}: {error}") from error
+        if len(hyper_latents) != self.hyper_channels:
             raise BadInputError(
-                f"broken bundle: {self.tables_file.path} holds no valid entropy tables ({error})"
-            ) from error
-        if len(tables["z"]) != self.hyper_channels:
-            raise BadInputError(
-                f"broken bundle: {self.tables_file.path} has {len(tables['z'])} hyper-latent "
+                f"broken bundle: {self.tables_file.path} has {len(hyper_latents)} hyper-latent "
                 f"tables, the manifest says {self.hyper_channels} channels"
             )
-        return tables
+        return {"gaussian": gaussian, "z": hyper_latents}
 
 
 def find_bundle(path_or_name: str | os.PathLike[str] | None) -> Path:
@@ -144,8 +135,7 @@ def open_bundle(path_or_name: str | os.PathLike[str] | None = None) -> Bundle:
     if len(text) > _MAX_MANIFEST_BYTES:
         raise BadInputError(f"broken bundle: {file} is larger than {_MAX_MANIFEST_BYTES} bytes")
     try:
-        manifest = json.loads(text)
-        return _validate(path, manifest)
+        return _validate(path, parse_json(text))
     except (ValueError, RecursionError, ManifestError) as error:
         raise BadInputError(f"broken bundle: {file}: {error}") from error
 
@@ -168,7 +158,10 @@ def _validate(path: Path, manifest: Any) -> Bundle:
         raise ManifestError("'format' is not 'cca-bundle'")
     version = get(manifest, "version", int)
     if version != BUNDLE_VERSION:
-        raise ManifestError(f"bundle version {version} is not supported (knows {BUNDLE_VERSION})")
+        raise ManifestError(
+            f"bundle version {version} is not supported (knows {BUNDLE_VERSION}): "
+            "export the checkpoint again"
+        )
     mode = get(manifest, "entropy_mode", str)
     if mode not in _ENTROPY_MODES:
         known = ", ".join(_ENTROPY_MODES)
@@ -197,6 +190,8 @@ def _validate(path: Path, manifest: Any) -> Bundle:
     for name in expected:
         get(entries[name], "inputs", dict)
     tables = get_file(path, get(manifest, "tables", dict), "tables", _MAX_TABLES_BYTES)
+    if tables.path != path / _TABLES_FILE:
+        raise ManifestError(f"the file of 'tables' is not {_TABLES_FILE}")
     identity = model_id({name: graphs[name] for name in priors}, tables)
     if get(manifest, "model_id", str) != identity.hex():
         raise ManifestError(f"'model_id' is not {identity.hex()}, which its files amount to")
@@ -206,7 +201,7 @@ def _validate(path: Path, manifest: Any) -> Bundle:
         conformance = parse_vectors(path, entry, priors, channels, hyper_channels)
     return Bundle(
         path=path,
-        name=get(manifest, "name", str),
+        name=get_name(manifest),
         model_id=identity,
         entropy_mode=mode,
         group_sizes=sizes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,28 @@ class BundleFile:
         return data
 
 
+def parse_json(text: bytes) -> Any:
+    """The value of a JSON document in UTF-8, read as strictly as the native core reads it.
+
+    Raises:
+        ValueError, RecursionError: It is none, or two readers could understand it differently.
+    """
+    return json.loads(
+        text.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant
+    )
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(members)
+    if len(result) != len(members):
+        raise ValueError("an object has a name twice")
+    return result
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
 def get(mapping: Any, key: str, kind: type) -> Any:
     """`mapping[key]`, which must be a `kind` and no subclass of it: a bool is no int.
 
@@ -65,6 +88,18 @@ def get_integer(mapping: Any, key: str, most: int) -> int:
     return value
 
 
+def get_name(mapping: Any) -> str:
+    """`mapping["name"]`, a text that can be printed.
+
+    Raises:
+        ManifestError: It is missing, or would do things to a terminal.
+    """
+    name: str = get(mapping, "name", str)
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", name):
+        raise ManifestError("'name' has control characters")
+    return name
+
+
 def get_digest(mapping: Any, key: str) -> str:
     """`mapping[key]`, a SHA-256 in hexadecimal.
 
@@ -85,7 +120,7 @@ def get_file(root: Path, entry: Any, name: str, most: int) -> BundleFile:
     """
     relative = get(entry, "file", str)
     # The pattern keeps a bundle from naming files outside itself.
-    if not re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.(onnx|npz)", relative):
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.(onnx|npz|bin)", relative):
         raise ManifestError(f"'{name}' names an unusable file {relative!r}")
     size = get(entry, "bytes", int)
     if not 0 < size <= most:

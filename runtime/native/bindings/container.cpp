@@ -122,9 +122,9 @@ nb::bytes write(const StreamInfo& info, nb::handle payload_object) {
     return to_python(BytesView(write_stream(info, bytes_of(payload))));
 }
 
-nb::tuple parse(nb::handle stream_object) {
+nb::tuple parse(nb::handle stream_object, std::uint64_t max_pixels) {
     const Buffer stream(stream_object, "data");
-    ParsedStream parsed = parse_stream(bytes_of(stream));
+    ParsedStream parsed = parse_stream(bytes_of(stream), {.max_pixels = max_pixels});
     const nb::bytes payload = to_python(parsed.payload);
     return nb::make_tuple(std::move(parsed.info), payload);
 }
@@ -153,7 +153,9 @@ void bind_container(nb::module_& module) {
     // What compares by value must not hash by identity.
     info.attr("__hash__") = nb::none();
     module.def("write_stream", &write, "info"_a, "payload"_a);
-    module.def("parse_stream", &parse, "data"_a);
+    const auto most = Limits{}.max_pixels;
+    module.attr("DEFAULT_MAX_PIXELS") = most;
+    module.def("parse_stream", &parse, "data"_a, nb::kw_only(), "max_pixels"_a = most);
 }
 
 }  // namespace cca::python

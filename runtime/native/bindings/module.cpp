@@ -6,7 +6,13 @@
 namespace nb = nanobind;
 
 NB_MODULE(_core, module) {
-    nb::exception<cca::StreamError>(module, "StreamError", PyExc_ValueError);
+    const auto stream_error =
+        nb::exception<cca::StreamError>(module, "StreamError", PyExc_ValueError);
+    // After its base class: the last one registered is tried first.
+    nb::exception<cca::LimitError>(module, "LimitError", stream_error);
+    nb::exception<cca::BundleError>(module, "BundleError", PyExc_ValueError);
     cca::python::bind_coder(module);
     cca::python::bind_container(module);
+    cca::python::bind_room(module);
+    cca::python::bind_table_file(module);
 }

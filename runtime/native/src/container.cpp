@@ -13,7 +13,7 @@ namespace cca {
 namespace {
 
 constexpr std::array<std::uint8_t, 4> kMagic{0x89, 'C', 'C', 'A'};
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 constexpr std::uint8_t kNativeFlag = 1;
 constexpr int kChecksumBytes = 4;
 
@@ -51,6 +51,16 @@ std::string describe_size_problem(const StreamInfo& info) {
     return problem.empty()
                ? describe_side_problem("height", info.height, padding.top, padding.bottom)
                : problem;
+}
+
+void check_limits(const StreamInfo& info, const Limits& limits) {
+    const std::uint64_t pixels = padded_pixels(info);
+    if (pixels > limits.max_pixels) {
+        throw LimitError("a picture of " + std::to_string(info.width) + "x" +
+                         std::to_string(info.height) + " is more than the limit of " +
+                         std::to_string(limits.max_pixels) + " pixels: raise max_pixels to " +
+                         std::to_string(pixels) + ", which counts its padding, to decode it");
+    }
 }
 
 bool valid_metadata_size(std::size_t size) {
@@ -138,9 +148,38 @@ struct Section {
     std::uint32_t checksum;
 };
 
+struct SectionTable {
+    Section payload;
+    std::array<std::optional<Section>, kMetadata.size()> metadata;
+};
+
 Section take_section_entry(Reader& reader, const char* name) {
     const std::uint32_t size = reader.take_leb128();
     return {name, size, reader.take_u32()};
+}
+
+SectionTable take_section_table(Reader& reader, std::uint8_t flags) {
+    SectionTable table{take_section_entry(reader, "payload"), {}};
+    for (std::size_t i = 0; i < kMetadata.size(); ++i) {
+        if ((flags & kMetadata[i].flag) != 0) {
+            table.metadata[i] = take_section_entry(reader, kMetadata[i].name);
+        }
+    }
+    return table;
+}
+
+// What has a place of its own in the header: all but the sections.
+StreamInfo take_fields(Reader& reader, std::uint8_t flags) {
+    StreamInfo info;
+    info.model_id = reader.take_identifier();
+    info.width = reader.take_u16();
+    info.height = reader.take_u16();
+    const BytesView padding = reader.take(4);
+    info.padding = {padding[0], padding[1], padding[2], padding[3]};
+    if ((flags & kNativeFlag) != 0) {
+        info.fingerprint = reader.take_identifier();
+    }
+    return info;
 }
 
 void check_magic(BytesView stream) {
@@ -157,16 +196,29 @@ void check_magic(BytesView stream) {
 std::uint8_t take_flags(Reader& reader) {
     const std::uint8_t version = reader.take_u8();
     if (version != kVersion) {
-        throw StreamError("version " + std::to_string(version) +
-                          " is not supported by this decoder (knows " + std::to_string(kVersion) +
-                          ")");
+        throw UnsupportedStreamError("version " + std::to_string(version) +
+                                     " is not supported by this decoder (knows " +
+                                     std::to_string(kVersion) + ")");
     }
     const std::uint8_t flags = reader.take_u8();
     if ((flags & ~kKnownFlags) != 0) {
-        throw StreamError("unsupported flag: this decoder knows bits 0 to 3 of " +
-                          std::to_string(flags));
+        throw UnsupportedStreamError("unsupported flag: this decoder knows bits 0 to 3 of " +
+                                     std::to_string(flags));
     }
     return flags;
+}
+
+void check_header(const StreamInfo& info, const SectionTable& table) {
+    const std::string problem = describe_size_problem(info);
+    if (!problem.empty()) {
+        throw StreamError("invalid header: " + problem);
+    }
+    for (const auto& section : table.metadata) {
+        if (section && !valid_metadata_size(section->size)) {
+            throw StreamError(std::string("invalid header: ") + section->name +
+                              " metadata must have " + metadata_limits());
+        }
+    }
 }
 
 BytesView take_section(BytesView stream, std::size_t& position, const Section& section) {
@@ -185,6 +237,12 @@ BytesView take_section(BytesView stream, std::size_t& position, const Section& s
 }
 
 }  // namespace
+
+std::uint64_t padded_pixels(const StreamInfo& info) noexcept {
+    const Padding& padding = info.padding;
+    return (std::uint64_t{info.width} + padding.left + padding.right) *
+           (std::uint64_t{info.height} + padding.top + padding.bottom);
+}
 
 void validate(const StreamInfo& info) {
     const std::string problem = describe_size_problem(info);
@@ -233,45 +291,25 @@ Bytes write_stream(const StreamInfo& info, BytesView payload) {
     return stream;
 }
 
-ParsedStream parse_stream(BytesView stream) {
+ParsedStream parse_stream(BytesView stream, const Limits& limits) {
     check_magic(stream);
     Reader reader(stream);
     reader.take(kMagic.size());
     const std::uint8_t flags = take_flags(reader);
-    StreamInfo info;
-    info.model_id = reader.take_identifier();
-    info.width = reader.take_u16();
-    info.height = reader.take_u16();
-    const BytesView padding = reader.take(4);
-    info.padding = {padding[0], padding[1], padding[2], padding[3]};
-    if ((flags & kNativeFlag) != 0) {
-        info.fingerprint = reader.take_identifier();
-    }
-    const Section payload_section = take_section_entry(reader, "payload");
-    std::array<Section, kMetadata.size()> sections{};
-    for (std::size_t i = 0; i < kMetadata.size(); ++i) {
-        if ((flags & kMetadata[i].flag) != 0) {
-            sections[i] = take_section_entry(reader, kMetadata[i].name);
-        }
-    }
+    StreamInfo info = take_fields(reader, flags);
+    const SectionTable table = take_section_table(reader, flags);
     const std::uint32_t computed = crc32c(stream.first(reader.position()));
     if (reader.take_u32() != computed) {
         throw StreamError("header checksum mismatch: the file is damaged");
     }
     // From here on the header is what some encoder wrote, though not necessarily ours.
-    const std::string problem = describe_size_problem(info);
-    if (!problem.empty()) {
-        throw StreamError("invalid header: " + problem);
-    }
+    check_header(info, table);
+    check_limits(info, limits);
     std::size_t position = reader.position();
-    const BytesView payload = take_section(stream, position, payload_section);
+    const BytesView payload = take_section(stream, position, table.payload);
     for (std::size_t i = 0; i < kMetadata.size(); ++i) {
-        if ((flags & kMetadata[i].flag) != 0) {
-            if (!valid_metadata_size(sections[i].size)) {
-                throw StreamError(std::string("invalid header: ") + sections[i].name +
-                                  " metadata must have " + metadata_limits());
-            }
-            const BytesView bytes = take_section(stream, position, sections[i]);
+        if (const auto& section = table.metadata[i]) {
+            const BytesView bytes = take_section(stream, position, *section);
             info.*kMetadata[i].field = Bytes(bytes.begin(), bytes.end());
         }
     }

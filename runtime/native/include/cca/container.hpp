@@ -19,6 +19,11 @@ inline constexpr unsigned kSideMultiple = 64;
 /// Most bytes of one metadata section.
 inline constexpr std::uint32_t kMaxMetadata = 16U << 20;
 
+/// What a reader is willing to decode. A stream's own word is no reason to allocate gigabytes.
+struct Limits {
+    std::uint64_t max_pixels = std::uint64_t{1} << 28;  ///< of the picture with its padding
+};
+
 /// Pixels that the encoder added around the picture, and the decoder takes away.
 struct Padding {
     std::uint8_t left = 0;
@@ -43,6 +48,9 @@ struct StreamInfo {
     bool operator==(const StreamInfo&) const = default;
 };
 
+/// Pixels of the padded picture, which is what a model works on: below 2^33.
+std::uint64_t padded_pixels(const StreamInfo& info) noexcept;
+
 /// Throws std::invalid_argument, saying which field and why, unless a stream can carry `info`.
 void validate(const StreamInfo& info);
 
@@ -57,9 +65,12 @@ struct ParsedStream {
     BytesView payload;
 };
 
-/// Checks every byte of `stream`: structure, limits and checksums.
+/// Checks every byte of `stream`: structure, checksums and `limits`.
 ///
-/// @throws StreamError at the first thing wrong.
-ParsedStream parse_stream(BytesView stream);
+/// Allocates nothing but copies of metadata that are there.
+///
+/// @throws LimitError if the picture is larger than `limits` allow.
+/// @throws StreamError at the first other thing wrong.
+ParsedStream parse_stream(BytesView stream, const Limits& limits = {});
 
 }  // namespace cca

@@ -1,14 +1,38 @@
-// The one error of everything that reads a stream.
+// The errors of everything that reads what comes from outside. `what()` is one line for a user.
 #pragma once
 
 #include <stdexcept>
 
 namespace cca {
 
-/// A truncated, altered or unsupported stream or payload; `what()` is one line for a user.
+/// A truncated, altered or unsupported stream or payload.
 class StreamError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
+};
+
+/// A stream of a version, or with a flag, that this decoder does not know.
+class UnsupportedStreamError : public StreamError {
+  public:
+    using StreamError::StreamError;
+};
+
+/// A stream with nothing wrong but its size, refused at a limit that the caller may raise.
+class LimitError : public StreamError {
+  public:
+    using StreamError::StreamError;
+};
+
+/// A model bundle with a damaged file, or with files that do not fit together.
+class BundleError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// A model bundle of a version that this reader does not know.
+class UnsupportedBundleError : public BundleError {
+  public:
+    using BundleError::BundleError;
 };
 
 }  // namespace cca

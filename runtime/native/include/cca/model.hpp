@@ -1,0 +1,65 @@
+// What a model bundle's manifest and tables say. Specified in docs/bundle.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cca/container.hpp"
+#include "cca/table_file.hpp"
+
+namespace cca {
+
+/// Most bytes of a `manifest.json`.
+inline constexpr std::size_t kMaxManifestBytes = std::size_t{1} << 20;
+
+/// A file of the bundle, as its manifest describes it.
+struct BundleFile {
+    std::string path;    ///< relative, with '/' between its parts; does not leave the bundle
+    std::string sha256;  ///< 64 lower-case hexadecimal digits
+    std::uint64_t size;  ///< bytes
+};
+
+/// A graph of the bundle.
+struct Graph {
+    std::string name;
+    BundleFile file;
+    bool takes_averages;  ///< it has the input `averages` (docs/exact.md)
+};
+
+/// A validated manifest.
+struct Manifest {
+    std::string name;  ///< for people; UTF-8 without control characters
+    Identifier model_id;
+    bool exact;  ///< entropy mode
+    std::uint32_t latent_channels;
+    std::uint32_t hyper_channels;
+    std::vector<std::uint32_t> group_sizes;
+    Graph analysis;
+    std::vector<Graph> priors;  ///< prior_0 to prior_G
+    Graph synthesis;
+    BundleFile tables;
+};
+
+/// Reads the content of a `manifest.json`.
+///
+/// @throws BundleError naming what is wrong; UnsupportedBundleError for another version.
+Manifest parse_manifest(BytesView content);
+
+/// Throws BundleError unless `content` has the size and SHA-256 of `file`.
+void check_file(const BundleFile& file, BytesView content);
+
+/// A model, as far as coding goes.
+struct Model {
+    Manifest manifest;
+    ModelTables tables;
+};
+
+/// Reads the contents of a `manifest.json` and of the `tables.bin` beside it.
+///
+/// @throws BundleError if one of them is damaged or they do not belong together.
+Model open_model(BytesView manifest, BytesView tables);
+
+}  // namespace cca

@@ -1,0 +1,163 @@
+// Models: what of a bundle the host sees.
+#include <algorithm>
+#include <memory>
+
+#include "cca/averages.hpp"
+#include "guard.hpp"
+#include "handles.hpp"
+#include "sha256.hpp"
+
+namespace cca::c_api {
+namespace {
+
+constexpr std::uint32_t kMaxSide = 65'535;
+
+cca_graph to_c(const Graph& graph) {
+    return {graph.name.c_str(),
+            {graph.file.path.c_str(), graph.file.sha256.c_str(), graph.file.size},
+            graph.takes_averages};
+}
+
+std::string hex(const std::uint8_t* identifier) {
+    return to_hex({identifier, CCA_IDENTIFIER_BYTES});
+}
+
+std::string mode_name(bool exact) {
+    return exact ? "exact" : "native";
+}
+
+void check_identity(const Manifest& manifest, const cca_stream_info& stream) {
+    if (!std::ranges::equal(manifest.model_id, stream.model_id)) {
+        throw Refusal(CCA_ERROR_MODEL, "the stream was made with model " + hex(stream.model_id) +
+                                           ", and this is " + to_hex(manifest.model_id));
+    }
+    const bool exact = stream.entropy_mode == CCA_ENTROPY_EXACT;
+    if (exact != manifest.exact) {
+        throw Refusal(CCA_ERROR_MODEL, "the stream's entropy mode is " + mode_name(exact) +
+                                           ", the model's is " + mode_name(manifest.exact));
+    }
+}
+
+void check_engine(const cca_stream_info& stream, const std::uint8_t* fingerprint) {
+    require(fingerprint, "fingerprint");
+    if (!std::equal(fingerprint, fingerprint + CCA_IDENTIFIER_BYTES, stream.fingerprint)) {
+        throw Refusal(CCA_ERROR_MODEL, "the stream decodes only on the engine with fingerprint " +
+                                           hex(stream.fingerprint) + ", and this is " +
+                                           hex(fingerprint));
+    }
+}
+
+}  // namespace
+}  // namespace cca::c_api
+
+using namespace cca::c_api;
+
+cca_status cca_model_open(cca_view manifest, cca_view tables, cca_model** model) {
+    return guarded([&] {
+        require(model, "model");
+        cca::Model opened =
+            cca::open_model(require_view(manifest, "manifest"), require_view(tables, "tables"));
+        auto handle =
+            std::make_unique<cca_model>(cca_model{std::move(opened.manifest),
+                                                  {std::move(opened.tables.gaussian)},
+                                                  {std::move(opened.tables.hyper_latents)}});
+        *model = handle.release();
+    });
+}
+
+void cca_model_free(cca_model* model) {
+    delete model;
+}
+
+cca_status cca_model_describe(const cca_model* model, cca_model_info* info) {
+    return guarded([&] {
+        require(model, "model");
+        require(info, "info");
+        const cca::Manifest& manifest = model->manifest;
+        *info = {};
+        info->name = manifest.name.c_str();
+        std::ranges::copy(manifest.model_id, info->model_id);
+        info->entropy_mode = manifest.exact ? CCA_ENTROPY_EXACT : CCA_ENTROPY_NATIVE;
+        info->latent_channels = manifest.latent_channels;
+        info->hyper_channels = manifest.hyper_channels;
+        info->group_count = static_cast<uint32_t>(manifest.group_sizes.size());
+        info->group_sizes = manifest.group_sizes.data();
+    });
+}
+
+cca_status cca_model_analysis(const cca_model* model, cca_graph* graph) {
+    return guarded([&] {
+        require(model, "model");
+        require(graph, "graph");
+        *graph = to_c(model->manifest.analysis);
+    });
+}
+
+cca_status cca_model_prior(const cca_model* model, uint32_t index, cca_graph* graph) {
+    return guarded([&] {
+        require(model, "model");
+        require(graph, "graph");
+        const auto& priors = model->manifest.priors;
+        if (index >= priors.size()) {
+            throw Refusal(CCA_ERROR_ARGUMENT, "no graph prior_" + std::to_string(index) +
+                                                  ": the last is prior_" +
+                                                  std::to_string(priors.size() - 1));
+        }
+        *graph = to_c(priors[index]);
+    });
+}
+
+cca_status cca_model_synthesis(const cca_model* model, cca_graph* graph) {
+    return guarded([&] {
+        require(model, "model");
+        require(graph, "graph");
+        *graph = to_c(model->manifest.synthesis);
+    });
+}
+
+cca_status cca_file_check(const cca_file* file, cca_view content) {
+    return guarded([&] {
+        require(file, "file");
+        require(file->path, "file->path");
+        require(file->sha256, "file->sha256");
+        cca::check_file({file->path, file->sha256, file->size}, require_view(content, "content"));
+    });
+}
+
+const cca_tables* cca_model_gaussian_tables(const cca_model* model) {
+    return model == nullptr ? nullptr : &model->gaussian;
+}
+
+const cca_tables* cca_model_hyper_tables(const cca_model* model) {
+    return model == nullptr ? nullptr : &model->hyper_latents;
+}
+
+size_t cca_tables_count(const cca_tables* tables) {
+    return tables == nullptr ? 0 : tables->tables.size();
+}
+
+cca_status cca_model_check_stream(const cca_model* model, const cca_stream_info* stream,
+                                  const uint8_t* fingerprint) {
+    return guarded([&] {
+        require(model, "model");
+        require(stream, "stream");
+        check_identity(model->manifest, *stream);
+        if (!model->manifest.exact) {
+            check_engine(*stream, fingerprint);
+        }
+    });
+}
+
+cca_status cca_averages(uint32_t latent_height, uint32_t latent_width, float* averages) {
+    return guarded([&] {
+        require(averages, "averages");
+        for (const std::uint32_t side : {latent_height, latent_width}) {
+            if (side < 1 || side > kMaxSide) {
+                throw Refusal(CCA_ERROR_ARGUMENT, "a side of " + std::to_string(side) +
+                                                      " latents is not in 1.." +
+                                                      std::to_string(kMaxSide));
+            }
+        }
+        std::ranges::copy(cca::average_factors(latent_height, latent_width), averages);
+    });
+}

@@ -1,0 +1,27 @@
+#include "cca/model.hpp"
+
+#include "cca/error.hpp"
+#include "sha256.hpp"
+
+namespace cca {
+
+void check_file(const BundleFile& file, BytesView content) {
+    if (content.size() != file.size || to_hex(sha256(content)) != file.sha256) {
+        throw BundleError(file.path + " is not the file that the manifest describes");
+    }
+}
+
+Model open_model(BytesView manifest_content, BytesView tables_content) {
+    Manifest manifest = parse_manifest(manifest_content);
+    check_file(manifest.tables, tables_content);
+    ModelTables tables = parse_table_file(tables_content);
+    if (tables.hyper_latents.size() != manifest.hyper_channels) {
+        throw BundleError(manifest.tables.path + " has tables for " +
+                          std::to_string(tables.hyper_latents.size()) +
+                          " hyper-latent channels, the manifest has " +
+                          std::to_string(manifest.hyper_channels));
+    }
+    return {std::move(manifest), std::move(tables)};
+}
+
+}  // namespace cca

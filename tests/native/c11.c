@@ -1,0 +1,28 @@
+/* What a C compiler makes of the header: values and sizes that are a promise to compiled programs.
+ */
+#include "cca/cca.h"
+
+#include <assert.h>
+
+static_assert(CCA_OK == 0 && CCA_ERROR_INTERNAL == 1 && CCA_ERROR_MEMORY == 2 &&
+                  CCA_ERROR_ARGUMENT == 3 && CCA_ERROR_STATE == 4 && CCA_ERROR_ABI == 5 &&
+                  CCA_ERROR_STREAM == 6 && CCA_ERROR_UNSUPPORTED == 7 && CCA_ERROR_LIMIT == 8 &&
+                  CCA_ERROR_BUNDLE == 9 && CCA_ERROR_MODEL == 10,
+              "status codes are pinned");
+static_assert(CCA_ENTROPY_EXACT == 0 && CCA_ENTROPY_NATIVE == 1, "entropy modes are pinned");
+
+#if UINTPTR_MAX == UINT64_MAX
+static_assert(sizeof(cca_view) == 16, "layout");
+static_assert(offsetof(cca_stream_info, model_id) == 16, "layout");
+static_assert(offsetof(cca_stream_info, payload) == 32, "layout");
+static_assert(sizeof(cca_stream_info) == 96, "layout");
+static_assert(sizeof(cca_model_info) == 40, "layout");
+static_assert(sizeof(cca_file) == 24, "layout");
+static_assert(sizeof(cca_graph) == 40, "layout");
+#endif
+
+/* Called from C++: the same functions under the same names. */
+uint32_t abi_seen_by_c(void);
+uint32_t abi_seen_by_c(void) {
+    return cca_check_abi(CCA_ABI_VERSION) == CCA_OK ? cca_abi_version() : 0;
+}

@@ -1,0 +1,48 @@
+// A small model bundle in memory: two channel groups of 2 and 3, two hyper-latent channels.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cca/cca.h"
+
+namespace cca::test {
+
+using Bytes = std::vector<std::uint8_t>;
+
+/// The content of a `tables.bin`: four gaussian tables of 3, 5, 9 and 41 symbols around 0, and two
+/// of 7 and 1 symbols for the hyper-latents.
+Bytes sample_tables();
+
+/// The content of the `manifest.json` beside it.
+///
+/// @param tables  what its hash of the tables is to fit.
+/// @param mode    "exact" or "native".
+std::string sample_manifest(const Bytes& tables, const std::string& mode = "exact");
+
+/// `text` with the first `from`, which must be there, replaced.
+std::string replaced(std::string text, std::string_view from, std::string_view to);
+
+/// As the C API takes them.
+cca_view view(const Bytes& bytes);
+cca_view view(std::string_view text);
+
+template <auto kFree>
+struct Deleter {
+    template <typename Handle>
+    void operator()(Handle* handle) const {
+        kFree(handle);
+    }
+};
+using OwnedModel = std::unique_ptr<cca_model, Deleter<cca_model_free>>;
+using OwnedBytes = std::unique_ptr<cca_bytes, Deleter<cca_bytes_free>>;
+using OwnedDecoder = std::unique_ptr<cca_decoder, Deleter<cca_decoder_free>>;
+using OwnedEncoder = std::unique_ptr<cca_encoder, Deleter<cca_encoder_free>>;
+
+/// The sample bundle, opened.
+OwnedModel open_sample(const std::string& mode = "exact");
+
+}  // namespace cca::test

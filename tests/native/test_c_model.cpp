@@ -1,0 +1,156 @@
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <string>
+
+#include "sample_bundle.hpp"
+
+using namespace cca::test;
+
+namespace {
+
+cca_status open(const std::string& manifest, const Bytes& tables) {
+    cca_model* model = nullptr;
+    const cca_status status = cca_model_open(view(manifest), view(tables), &model);
+    CHECK((model == nullptr) == (status != CCA_OK));
+    cca_model_free(model);
+    return status;
+}
+
+cca_stream_info stream_of(const cca_model* model) {
+    cca_model_info info;
+    REQUIRE(cca_model_describe(model, &info) == CCA_OK);
+    cca_stream_info stream{};
+    std::memcpy(stream.model_id, info.model_id, CCA_IDENTIFIER_BYTES);
+    stream.entropy_mode = info.entropy_mode;
+    return stream;
+}
+
+}  // namespace
+
+TEST_CASE("a model says what it is") {
+    const OwnedModel model = open_sample();
+    cca_model_info info;
+    REQUIRE(cca_model_describe(model.get(), &info) == CCA_OK);
+    CHECK(info.name == std::string("sample"));
+    CHECK(info.entropy_mode == CCA_ENTROPY_EXACT);
+    CHECK(info.latent_channels == 5);
+    CHECK(info.hyper_channels == 2);
+    REQUIRE(info.group_count == 2);
+    CHECK(info.group_sizes[0] == 2);
+    CHECK(info.group_sizes[1] == 3);
+    CHECK(cca_tables_count(cca_model_gaussian_tables(model.get())) == 4);
+    CHECK(cca_tables_count(cca_model_hyper_tables(model.get())) == 2);
+
+    REQUIRE(cca_model_describe(open_sample("native").get(), &info) == CCA_OK);
+    CHECK(info.entropy_mode == CCA_ENTROPY_NATIVE);
+}
+
+TEST_CASE("a model lists its graphs") {
+    const OwnedModel model = open_sample();
+    cca_graph graph;
+    REQUIRE(cca_model_analysis(model.get(), &graph) == CCA_OK);
+    CHECK(graph.name == std::string("analysis"));
+    CHECK(graph.takes_averages == 0);
+    REQUIRE(cca_model_synthesis(model.get(), &graph) == CCA_OK);
+    CHECK(graph.file.path == std::string("graphs/synthesis.onnx"));
+    REQUIRE(cca_model_prior(model.get(), 2, &graph) == CCA_OK);
+    CHECK(graph.name == std::string("prior_2"));
+    CHECK(graph.takes_averages == 0);
+    REQUIRE(cca_model_prior(model.get(), 1, &graph) == CCA_OK);
+    CHECK(graph.takes_averages == 1);
+    CHECK(cca_model_prior(model.get(), 3, &graph) == CCA_ERROR_ARGUMENT);
+    CHECK(std::string(cca_last_error()) == "no graph prior_3: the last is prior_2");
+    CHECK(graph.name == std::string("prior_1"));
+
+    // The sample's files contain their names.
+    CHECK(cca_file_check(&graph.file, view("prior_1")) == CCA_OK);
+    CHECK(cca_file_check(&graph.file, view("prior_2")) == CCA_ERROR_BUNDLE);
+    CHECK(cca_file_check(&graph.file, {nullptr, 0}) == CCA_ERROR_BUNDLE);
+    CHECK(cca_file_check(&graph.file, {nullptr, 7}) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_file_check(nullptr, view("prior_1")) == CCA_ERROR_ARGUMENT);
+    cca_file file = graph.file;
+    file.path = nullptr;
+    CHECK(cca_file_check(&file, view("prior_1")) == CCA_ERROR_ARGUMENT);
+    file = graph.file;
+    file.sha256 = nullptr;
+    CHECK(cca_file_check(&file, view("prior_1")) == CCA_ERROR_ARGUMENT);
+}
+
+TEST_CASE("what is wrong with a bundle has a status") {
+    const Bytes tables = sample_tables();
+    const std::string manifest = sample_manifest(tables);
+    CHECK(open(manifest, tables) == CCA_OK);
+    CHECK(open(replaced(manifest, "\"version\": 2", "\"version\": 1"), tables) ==
+          CCA_ERROR_UNSUPPORTED);
+    CHECK(open("{}", tables) == CCA_ERROR_BUNDLE);
+    CHECK(open(manifest, {}) == CCA_ERROR_BUNDLE);
+    Bytes newer = tables;
+    newer[4] = 2;
+    CHECK(open(sample_manifest(newer), newer) == CCA_ERROR_UNSUPPORTED);
+    cca_model* model = nullptr;
+    CHECK(cca_model_open(view(manifest), view(tables), nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_open({nullptr, 1}, view(tables), &model) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_open(view(manifest), {nullptr, 1}, &model) == CCA_ERROR_ARGUMENT);
+    CHECK(model == nullptr);
+}
+
+TEST_CASE("a stream must be the model's") {
+    const OwnedModel model = open_sample();
+    const cca_stream_info stream = stream_of(model.get());
+    CHECK(cca_model_check_stream(model.get(), &stream, nullptr) == CCA_OK);
+    cca_stream_info other = stream;
+    other.model_id[7] ^= 1;
+    CHECK(cca_model_check_stream(model.get(), &other, nullptr) == CCA_ERROR_MODEL);
+    CHECK(std::string(cca_last_error()).find("the stream was made with model ") == 0);
+    other = stream;
+    other.entropy_mode = CCA_ENTROPY_NATIVE;
+    CHECK(cca_model_check_stream(model.get(), &other, nullptr) == CCA_ERROR_MODEL);
+    CHECK(std::string(cca_last_error()) ==
+          "the stream's entropy mode is native, the model's is exact");
+}
+
+TEST_CASE("in native mode the engine must be the stream's") {
+    const OwnedModel model = open_sample("native");
+    cca_stream_info stream = stream_of(model.get());
+    const std::uint8_t engine[CCA_IDENTIFIER_BYTES] = {1, 2, 3, 4, 5, 6, 7, 8};
+    std::memcpy(stream.fingerprint, engine, sizeof engine);
+    CHECK(cca_model_check_stream(model.get(), &stream, engine) == CCA_OK);
+    CHECK(cca_model_check_stream(model.get(), &stream, nullptr) == CCA_ERROR_ARGUMENT);
+    stream.fingerprint[0] = 9;
+    CHECK(cca_model_check_stream(model.get(), &stream, engine) == CCA_ERROR_MODEL);
+    CHECK(std::string(cca_last_error()).find("0902030405060708, and this is 0102030405060708") !=
+          std::string::npos);
+}
+
+TEST_CASE("null is an error or nothing at all") {
+    const OwnedModel model = open_sample();
+    cca_model_info info;
+    cca_graph graph;
+    const cca_stream_info stream{};
+    CHECK(cca_model_describe(nullptr, &info) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_describe(model.get(), nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_analysis(nullptr, &graph) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_analysis(model.get(), nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_prior(nullptr, 0, &graph) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_prior(model.get(), 0, nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_synthesis(nullptr, &graph) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_synthesis(model.get(), nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_check_stream(nullptr, &stream, nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_check_stream(model.get(), nullptr, nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_gaussian_tables(nullptr) == nullptr);
+    CHECK(cca_model_hyper_tables(nullptr) == nullptr);
+    CHECK(cca_tables_count(nullptr) == 0);
+    cca_model_free(nullptr);
+}
+
+TEST_CASE("averages") {
+    float averages[4] = {};
+    CHECK(cca_averages(4, 4, averages) == CCA_OK);
+    CHECK(averages[0] == 1);
+    CHECK(averages[2] == 1024);
+    CHECK(averages[3] == 1.0F / 16'384);
+    CHECK(cca_averages(0, 4, averages) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_averages(4, 65'536, averages) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_averages(4, 4, nullptr) == CCA_ERROR_ARGUMENT);
+}

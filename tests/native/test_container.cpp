@@ -1,0 +1,173 @@
+#include "cca/container.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "cca/crc32c.hpp"
+#include "cca/error.hpp"
+#include "little_endian.hpp"
+
+using namespace cca;
+
+namespace {
+
+// CRC-32C bit by bit, as docs/format.md describes it.
+std::uint32_t slow_crc32c(BytesView bytes) {
+    std::uint32_t crc = 0xFFFFFFFF;
+    for (const std::uint8_t byte : bytes) {
+        crc ^= byte;
+        for (int bit = 0; bit < 8; ++bit) {
+            crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78 : 0);
+        }
+    }
+    return ~crc;
+}
+
+Bytes bytes_of(std::string_view text) {
+    return {text.begin(), text.end()};
+}
+
+StreamInfo sample_info() {
+    StreamInfo info;
+    info.width = 100;
+    info.height = 50;
+    info.padding = {14, 7, 14, 7};
+    info.model_id = {1, 2, 3, 4, 5, 6, 7, 8};
+    return info;
+}
+
+StreamInfo full_info() {
+    StreamInfo info = sample_info();
+    info.fingerprint = Identifier{9, 9, 9, 9, 9, 9, 9, 9};
+    info.icc = bytes_of("colour");
+    info.exif = Bytes(200, 7);
+    info.xmp = bytes_of("<x/>");
+    return info;
+}
+
+const Bytes kPayload = bytes_of("payload");
+constexpr std::size_t kVersionByte = 4;
+constexpr std::size_t kFlagsByte = 5;
+constexpr std::size_t kHeaderBytes = 27;  // magic to payload entry, of a payload below 128 bytes
+
+// Makes the header's checksum fit again, as a forger would.
+Bytes resealed(Bytes stream, std::size_t header_bytes = kHeaderBytes) {
+    const std::uint32_t crc = slow_crc32c(std::span(stream).first(header_bytes));
+    for (int i = 0; i < 4; ++i) {
+        stream.at(header_bytes + static_cast<std::size_t>(i)) =
+            static_cast<std::uint8_t>(crc >> (8 * i));
+    }
+    return stream;
+}
+
+void refused(const Bytes& stream, const char* why) {
+    CHECK_THROWS_WITH_AS(parse_stream(stream), doctest::Contains(why), StreamError);
+}
+
+}  // namespace
+
+TEST_CASE("CRC-32C of the document's example and of every length") {
+    CHECK(crc32c(bytes_of("123456789")) == 0xE3069283);
+    Bytes bytes;
+    for (int i = 0; i < 100; ++i) {
+        CHECK(crc32c(bytes) == slow_crc32c(bytes));
+        bytes.push_back(static_cast<std::uint8_t>(i * 41));
+    }
+}
+
+TEST_CASE("a header is where the document says") {
+    const Bytes stream = write_stream(sample_info(), kPayload);
+    Bytes expected{0x89, 'C', 'C', 'A', stream.at(kVersionByte), 0};
+    expected.insert(expected.end(), {1, 2, 3, 4, 5, 6, 7, 8, 100, 0, 50, 0, 14, 7, 14, 7, 7});
+    append_bytes(expected, slow_crc32c(kPayload), 4);
+    append_bytes(expected, slow_crc32c(expected), 4);
+    expected.insert(expected.end(), kPayload.begin(), kPayload.end());
+    CHECK(stream == expected);
+}
+
+TEST_CASE("what is written is read") {
+    for (const StreamInfo& info : {sample_info(), full_info()}) {
+        const Bytes stream = write_stream(info, kPayload);
+        const ParsedStream parsed = parse_stream(stream);
+        CHECK(parsed.info == info);
+        CHECK(Bytes(parsed.payload.begin(), parsed.payload.end()) == kPayload);
+        CHECK(parsed.payload.data() >= stream.data());
+    }
+    CHECK(parse_stream(write_stream(sample_info(), {})).payload.empty());
+}
+
+TEST_CASE("no truncation and no changed bit goes unnoticed") {
+    const Bytes stream = write_stream(full_info(), kPayload);
+    for (std::size_t size = 0; size < stream.size(); ++size) {
+        CHECK_THROWS_AS(parse_stream(std::span(stream).first(size)), StreamError);
+    }
+    for (std::size_t bit = 0; bit < 8 * stream.size(); ++bit) {
+        Bytes changed = stream;
+        changed[bit / 8] ^= static_cast<std::uint8_t>(1U << (bit % 8));
+        CHECK_THROWS_AS(parse_stream(changed), StreamError);
+    }
+}
+
+TEST_CASE("what is wrong with a stream is said") {
+    const Bytes stream = write_stream(sample_info(), kPayload);
+    const auto with = [&](std::size_t position, std::uint8_t value) {
+        Bytes changed = stream;
+        changed.at(position) = value;
+        return resealed(changed);
+    };
+    refused({}, "it is empty");
+    refused(bytes_of("PNG"), "does not begin with");
+    refused(with(14, 101), "width 101 with padding 14 + 14 is not a multiple of 64");
+    refused(with(16, 51), "height 51 with padding 7 + 7 is not a multiple of 64");
+    refused(with(14, 0), "width is 0");
+    CHECK_THROWS_AS(parse_stream(with(kVersionByte, 255)), UnsupportedStreamError);
+    CHECK_THROWS_AS(parse_stream(with(kFlagsByte, 16)), UnsupportedStreamError);
+    refused(with(22, 8), "truncated: the payload has");
+    Bytes trailing = stream;
+    trailing.push_back(0);
+    refused(trailing, "trailing bytes");
+    // Section lengths that are not canonical: a last byte of 0, and one beyond 32 bits.
+    for (const Bytes& length : {Bytes{0x87, 0x00}, Bytes{0x80, 0x80, 0x80, 0x80, 0x10},
+                                Bytes{0x80, 0x80, 0x80, 0x80, 0x80, 0x01}}) {
+        Bytes changed = stream;
+        changed.erase(changed.begin() + 22);
+        changed.insert(changed.begin() + 22, length.begin(), length.end());
+        refused(changed, "invalid section length");
+    }
+}
+
+TEST_CASE("metadata sections have one byte at least") {
+    StreamInfo info = sample_info();
+    info.xmp = bytes_of("x");
+    Bytes stream = write_stream(info, {});
+    // The second entry of the section table, after the payload's five bytes.
+    stream.at(27) = 0;
+    stream.pop_back();
+    refused(resealed(stream, 32), "XMP metadata must have 1 to 16777216 bytes");
+}
+
+TEST_CASE("what a stream cannot carry is not written") {
+    const auto refuse = [](auto change, const char* why, Bytes payload = {}) {
+        StreamInfo info = sample_info();
+        change(info);
+        CHECK_THROWS_WITH_AS(write_stream(info, payload), doctest::Contains(why),
+                             std::invalid_argument);
+    };
+    refuse([](StreamInfo& i) { i.width = 0; }, "width is 0");
+    refuse([](StreamInfo& i) { i.padding.top = 8; }, "height 50 with padding 8 + 7");
+    refuse([](StreamInfo& i) { i.icc = Bytes(); }, "ICC metadata of 0 bytes");
+    refuse([](StreamInfo& i) { i.exif = Bytes(kMaxMetadata + 1); }, "EXIF metadata of 16777217");
+}
+
+TEST_CASE("a picture beyond the limit is refused, and one at it is not") {
+    const Bytes stream = write_stream(sample_info(), kPayload);  // 128 x 64 with padding
+    CHECK_NOTHROW(parse_stream(stream, {.max_pixels = 128 * 64}));
+    CHECK_THROWS_AS(parse_stream(stream, {.max_pixels = 128 * 64 - 1}), LimitError);
+    StreamInfo huge = sample_info();
+    huge.width = huge.height = 65'535;
+    huge.padding = {0, 0, 1, 1};
+    CHECK_THROWS_AS(parse_stream(write_stream(huge, kPayload)), LimitError);
+}

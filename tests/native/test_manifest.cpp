@@ -1,0 +1,126 @@
+#include <doctest/doctest.h>
+
+#include "cca/error.hpp"
+#include "cca/model.hpp"
+#include "json.hpp"
+#include "sample_bundle.hpp"
+#include "sha256.hpp"
+
+using namespace cca;
+using test::replaced;
+
+namespace {
+
+const Bytes kTables = test::sample_tables();
+const std::string kManifest = test::sample_manifest(kTables);
+
+BytesView bytes_of(std::string_view text) {
+    const cca_view view = test::view(text);
+    return {view.data, view.size};
+}
+
+Manifest parse(std::string_view text) {
+    return parse_manifest(bytes_of(text));
+}
+
+}  // namespace
+
+TEST_CASE("a manifest is read") {
+    const Manifest manifest = parse(kManifest);
+    CHECK(manifest.name == "sample");
+    CHECK(manifest.exact);
+    CHECK_FALSE(parse(test::sample_manifest(kTables, "native")).exact);
+    CHECK(manifest.latent_channels == 5);
+    CHECK(manifest.hyper_channels == 2);
+    CHECK(manifest.group_sizes == std::vector<std::uint32_t>{2, 3});
+    CHECK(manifest.analysis.name == "analysis");
+    CHECK(manifest.analysis.file.path == "graphs/analysis.onnx");
+    CHECK(manifest.analysis.file.size == 8);
+    CHECK(manifest.synthesis.name == "synthesis");
+    REQUIRE(manifest.priors.size() == 3);
+    CHECK(manifest.priors[1].name == "prior_1");
+    CHECK(manifest.priors[1].takes_averages);
+    CHECK_FALSE(manifest.priors[2].takes_averages);
+    CHECK_FALSE(manifest.analysis.takes_averages);
+    CHECK(manifest.tables.path == "tables.bin");
+    CHECK(manifest.tables.size == kTables.size());
+    CHECK(kManifest.find(to_hex(manifest.model_id)) != std::string::npos);
+}
+
+TEST_CASE("what is wrong with a manifest is said") {
+    const auto refused = [](std::string_view from, std::string_view to, const char* why) {
+        CHECK_THROWS_WITH_AS(parse(replaced(kManifest, from, to)), doctest::Contains(why),
+                             BundleError);
+    };
+    refused("{\"format\"", "[\"format\"", "manifest.json is no strict JSON: line 1");
+    refused("cca-bundle", "zip", "'format' is not 'cca-bundle'");
+    refused("\"format\"", "\"formal\"", "'format' is missing or is no string");
+    refused("\"version\": 2", "\"version\": \"2\"", "'version' is missing or is no integer");
+    refused("\"sample\"", "\"a\\nb\"", "'name' has control characters");
+    refused("\"sample\"", "\"a\\u0000b\"", "'name' has control characters");
+    refused("exact", "inexact", "'entropy_mode' is neither");
+    refused("[2, 3]", "[2, 4]", "do not add up");
+    refused("[2, 3]", "[2, 3.0]", "holds something that is no integer");
+    refused("[2, 3]", "[0, 5]", "'group_sizes' is 0, which is not in 1..65536");
+    refused("[2, 3]", "[]", "do not add up");
+    refused("[2, 3]", "{}", "'group_sizes' is missing or is no array");
+    refused("[2, 3]", "[5]", "'graphs' has unknown ones for 1 channel groups");
+    refused("[2, 3]", "[1, 1, 3]", "'prior_3' is missing");
+    refused("\"latent_channels\": 5", "\"latent_channels\": -5", "'latent_channels' is -5");
+    refused("\"hyper_channels\": 2", "\"hyper_channels\": 65537", "'hyper_channels' is 65537");
+    refused("\"architecture\": {", "\"architecture\": 7, \"x\": {", "'architecture' is missing");
+    refused("\"bytes\": 8", "\"bytes\": 2147483648", "graph 'analysis': 'bytes' is 2147483648");
+    refused("\"bytes\": 8", "\"bytes\": 0", "'bytes' is 0");
+    refused("\"inputs\"", "\"outputs\"", "name twice");
+    refused("\"inputs\": {}", "\"inputs\": []", "'inputs' is missing or is no object");
+    refused("\"tables.bin\"", "\"../tables.bin\"", "is not tables.bin");
+    refused("\"model_id\": \"", "\"model_id\": \"0", "'model_id' is not");
+    for (const char* path :
+         {"/etc/passwd.onnx", "../up.onnx", "graphs//a.onnx", "graphs/a.npz", ".onnx",
+          "graphs/.onnx", "a b.onnx", "a\\\\b.onnx", "graphs/../a.onnx"}) {
+        refused("graphs/analysis.onnx", path, "'file' is no usable path");
+    }
+    const std::string hash = to_hex(sha256(bytes_of("analysis")));
+    refused(hash, hash.substr(1), "'sha256' is no SHA-256");
+    refused(hash, 'A' + hash.substr(1), "'sha256' is no SHA-256");
+}
+
+TEST_CASE("another version of the bundle is a case of its own") {
+    CHECK_THROWS_WITH_AS(parse(replaced(kManifest, "\"version\": 2", "\"version\": 1")),
+                         doctest::Contains("export the checkpoint again"), UnsupportedBundleError);
+}
+
+TEST_CASE("a manifest is no larger than a mebibyte") {
+    const std::string padded = kManifest + std::string(kMaxManifestBytes - kManifest.size(), ' ');
+    CHECK_NOTHROW(parse(padded));
+    CHECK_THROWS_WITH_AS(parse(padded + ' '), doctest::Contains("larger than 1048576"),
+                         BundleError);
+}
+
+TEST_CASE("every manifest cut short is refused") {
+    for (std::size_t size = 0; size < kManifest.size(); ++size) {
+        CHECK_THROWS_AS(parse(kManifest.substr(0, size)), BundleError);
+    }
+}
+
+TEST_CASE("manifest and tables belong together") {
+    CHECK_NOTHROW(open_model(bytes_of(kManifest), kTables));
+    Bytes other = kTables;
+    other.back() ^= 1;
+    CHECK_THROWS_WITH_AS(open_model(bytes_of(kManifest), other),
+                         doctest::Contains("tables.bin is not the file"), BundleError);
+    // With the right hash and the wrong number of hyper-latent channels, or no tables at all.
+    const std::string three = replaced(kManifest, "\"hyper_channels\": 2", "\"hyper_channels\": 3");
+    CHECK_THROWS_WITH_AS(open_model(bytes_of(three), kTables),
+                         doctest::Contains("tables for 2 hyper-latent channels"), BundleError);
+    const Bytes rubbish{1, 2, 3};
+    CHECK_THROWS_AS(open_model(bytes_of(test::sample_manifest(rubbish)), rubbish), BundleError);
+}
+
+TEST_CASE("a file is checked by size and hash") {
+    const BundleFile file{"a.onnx", to_hex(sha256(bytes_of("abc"))), 3};
+    CHECK_NOTHROW(check_file(file, bytes_of("abc")));
+    CHECK_THROWS_AS(check_file(file, bytes_of("abd")), BundleError);
+    CHECK_THROWS_AS(check_file({file.path, file.sha256, 4}, bytes_of("abc")), BundleError);
+    CHECK_THROWS_AS(check_file(file, {}), BundleError);
+}
