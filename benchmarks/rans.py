@@ -3,7 +3,7 @@
 Builds a program of the core's sources and CompressAI's (its sdist; C++ compiler, CMake, pybind11
 and Python's development files needed), which times both in turn on the same symbols, one thread,
 medians: once for each instruction set that this processor has. Encoding and decoding are timed
-from arrays to payload and back, for both. Then the package itself, through NumPy.
+from arrays to payload and back, for both, with warm caches. Then the package itself, through NumPy.
 
     pip download --no-deps --no-binary :all: compressai
     python benchmarks/rans.py compressai-*.tar.gz

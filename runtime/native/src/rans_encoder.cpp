@@ -29,9 +29,12 @@ class Writer {
     }
 
     std::vector<std::uint8_t> write(std::size_t lanes) {
-        // Many lanes are chosen for thousands of bytes only: the units cannot run out.
-        while (lanes == 1 ? units_ > 0 : words_.first_words() < lanes - 1) {
+        while (units_ > 0 && (lanes == 1 || words_.first_words() < lanes - 1)) {
             encode_alone();
+        }
+        if (words_.first_words() < lanes - 1) {
+            // The estimate of the payload's size was far off: all is done, on one lane.
+            return serialise(1);
         }
         if (lanes > 1) {
             for (std::size_t lane = 1; lane < lanes; ++lane) {
@@ -162,30 +165,22 @@ class Writer {
     WordWriter words_;
 };
 
-// The bits of a float, read as an integer, are its logarithm to base 2 with straight lines between
-// the powers of two: at most 0.09 bits off, and the same on every machine.
-constexpr int kFractionBits = std::numeric_limits<float>::digits - 1;
-
-std::uint64_t first_steps_cost(const Run& run, std::size_t begin, std::size_t end) {
-    std::uint64_t cost = 0;
-    for (std::size_t unit = begin; unit < end; ++unit) {
-        const auto frequency = static_cast<float>(run.intervals[unit].frequency);
-        const std::uint32_t total = (std::uint32_t{127} + run.precisions[unit]) << kFractionBits;
-        cost += total - std::bit_cast<std::uint32_t>(frequency);
-    }
-    return cost;
-}
-
-// Whether the runs cost so many bytes.
+// Whether the runs cost about so many bytes, judged by every 16th unit. The bits of a float, read as
+// an integer, are its logarithm to base 2 with straight lines between the powers of two: at most
+// 0.09 bits off, and the same on every machine.
 bool cost_at_least(const std::vector<Run>& runs, std::uint64_t bytes) {
-    constexpr std::size_t kStretch = 1024;
+    constexpr std::size_t stride = 16;
+    constexpr int fraction_bits = std::numeric_limits<float>::digits - 1;
     std::uint64_t cost = 0;
     for (const Run& run : runs) {
-        for (std::size_t unit = 0; unit < run.units; unit += kStretch) {
-            cost += first_steps_cost(run, unit, std::min(unit + kStretch, run.units));
-            if (cost >> kFractionBits >= 8 * bytes) {
-                return true;
-            }
+        for (std::size_t unit = 0; unit < run.units; unit += stride) {
+            const Step step = run.first_step(unit);
+            const auto frequency = static_cast<float>(step.interval.frequency);
+            cost += (std::uint32_t{127} + step.precision) << fraction_bits;
+            cost -= std::bit_cast<std::uint32_t>(frequency);
+        }
+        if (cost >> fraction_bits >= 8 * bytes / stride) {
+            return true;
         }
     }
     return false;
