@@ -99,9 +99,9 @@ Far select_far(const CodingTable& table, const Bins& bins) {
     for (const std::uint32_t frequency : far.frequencies) {
         total += frequency;
     }
-    // Bins at either end that would round to nothing are left to the escape.
+    // Bins at either end with less than a quarter of a slot are left to the escape.
     const auto drop = [&far, total](std::size_t bin) {
-        const bool negligible = std::uint64_t{far.frequencies[bin]} * 2 * kFarSlots < total;
+        const bool negligible = std::uint64_t{far.frequencies[bin]} * 4 * kFarSlots < total;
         if (negligible) {
             far.escape += far.frequencies[bin];
             far.frequencies[bin] = 0;
@@ -117,8 +117,8 @@ Far select_far(const CodingTable& table, const Bins& bins) {
     return far;
 }
 
-// Each live far bin gets one slot and its share of the others; what is left over goes to the most
-// frequent of them.
+// Each live far bin gets one slot and its share of the others. What comes before a bin is rounded,
+// not the bin itself, so that nothing is left over.
 void share_far_slots(Far& far, const CodingTable& table, std::size_t mode) {
     const std::size_t near = table.near > 0 ? 1 : 0;
     const auto live = static_cast<std::uint32_t>(far.last - far.first - 2 * near);
@@ -126,24 +126,22 @@ void share_far_slots(Far& far, const CodingTable& table, std::size_t mode) {
         far.escape = kFarSlots;
         return;
     }
-    std::uint64_t total = far.escape;
+    std::uint64_t bins = 0;
     for (std::size_t bin = far.first; bin <= far.last; ++bin) {
-        total += far.frequencies[bin];
+        bins += far.frequencies[bin];
     }
-    far.escape =
-        std::clamp(static_cast<std::uint32_t>(std::uint64_t{far.escape} * kFarSlots / total), 1U,
-                   kFarSlots - live);
+    const std::uint64_t escape = std::uint64_t{far.escape} * kFarSlots / (bins + far.escape);
+    far.escape = std::clamp(static_cast<std::uint32_t>(escape), 1U, kFarSlots - live);
     const std::uint64_t shared = kFarSlots - live - far.escape;
-    std::uint32_t left = kFarSlots - far.escape;
-    const auto most = std::ranges::max_element(far.frequencies);
+    std::uint64_t before = 0;
     for (std::size_t bin = far.first; bin <= far.last; ++bin) {
         if (bin + near < mode || bin > mode + near) {
+            const std::uint64_t after = before + far.frequencies[bin];
             far.frequencies[bin] =
-                static_cast<std::uint32_t>(1 + far.frequencies[bin] * shared / total);
-            left -= far.frequencies[bin];
+                static_cast<std::uint32_t>(1 + after * shared / bins - before * shared / bins);
+            before = after;
         }
     }
-    *most += left;
 }
 
 // Far bins' intervals in rising order, then the escape's.

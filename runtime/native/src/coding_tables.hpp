@@ -27,8 +27,8 @@ inline constexpr std::uint32_t kFarSlots = 1U << kFarPrecision;
 inline constexpr std::uint32_t kNearTolerance = 16;
 
 /// The farthest bins from the mode that have an interval.
-inline constexpr int kFirstBin = -127;
-inline constexpr int kLastBin = 126;
+inline constexpr int kFirstBin = -96;
+inline constexpr int kLastBin = 95;
 
 /// A sparse table's mode has all but this many of the 65,536 slots, or more.
 inline constexpr std::uint32_t kMaxSparseSlots = 64;
