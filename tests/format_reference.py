@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, chain, pairwise
+from typing import Literal, TypeVar
 
 SECTIONS = ("payload", "icc", "exif", "xmp")
+
+Bin = int | Literal["far", "escape"]
+T = TypeVar("T")
 
 
 def crc32c(data: bytes) -> int:
@@ -58,7 +64,7 @@ def parse(data: bytes) -> Stream:
     source = Bytes(data)
     assert source.take(4) == bytes.fromhex("89434341")
     version, flags = source.take(2)
-    assert version == 1
+    assert version == 2
     assert flags < 16
     model_id = source.take(8)
     width, height, *padding = struct.unpack("<HH4B", source.take(8))
@@ -82,88 +88,275 @@ def parse(data: bytes) -> Stream:
 
 
 @dataclass
+class Interval:
+    bin: Bin
+    start: int
+    frequency: int
+
+
+def intervals(sizes: dict[Bin, int]) -> list[Interval]:
+    """Side by side from 0, in the order given; those of no size are left out."""
+    ends = accumulate(sizes.values())
+    pairs = zip(sizes.items(), ends, strict=True)
+    return [Interval(which, end - size, size) for (which, size), end in pairs if size]
+
+
+def holding(slot: int, among: list[Interval]) -> Interval:
+    return among[bisect_right(among, slot, key=lambda interval: interval.start) - 1]
+
+
 class Table:
-    cdf: Sequence[int]
-    offset: int
+    """A table of the model and the coder's rounded form of it ("Coding tables" on the page)."""
+
+    def __init__(self, cdf: Sequence[int], offset: int) -> None:
+        self.offset = offset
+        *values, self.escape = [after - before for before, after in pairwise(cdf)]
+        for self.low_bits in range(17):
+            self.make_bins(values, 1 << self.low_bits)
+            self.make_first_step()
+            self.make_second_step()
+            if self.first >= -96 and self.last <= 95:
+                return
+
+    def make_bins(self, values: list[int], size: int) -> None:
+        bins = [sum(values[i : i + size]) for i in range(0, len(values), size)]
+        most = max(bins)
+        modes = [i for i, frequency in enumerate(bins) if frequency == most]
+        self.mode_bin = modes[(len(modes) - 1) // 2]
+        self.frequency = {i - self.mode_bin: frequency for i, frequency in enumerate(bins)}
+
+    def make_first_step(self) -> None:
+        mode, left, right = (self.frequency.get(b, 0) for b in (0, -1, 1))
+        fitting = [p for p in range(12, 17) if 65536 - mode >> 16 - p < 4096]
+        self.precision = max(fitting, default=12)
+        total = 1 << self.precision
+
+        def scale(frequency: int) -> int:
+            return max(1, (frequency * total + 32768) // 65536)
+
+        less, more = sorted((left, right))
+        near = far = 0
+        if less > 0 and (more - less) * 16 <= more:
+            near, far = scale(less), scale(65536 - mode - left - right)
+        else:
+            far = scale(65536 - mode)
+        far = min(far, total - 1 - 2 * near)
+        self.mode = total - 2 * near - far
+        self.first_step = intervals({0: self.mode, -1: near, 1: near, "far": far})
+        self.near = {-1, 1} if near else set[int]()
+
+    def make_second_step(self) -> None:
+        far = {b: f for b, f in self.frequency.items() if b != 0 and b not in self.near}
+        everything = sum(far.values()) + self.escape
+        escape = self.escape
+        bins = deque(sorted(self.frequency))
+        while bins[0] in far and far[bins[0]] * 16384 < everything:
+            escape += far.pop(bins.popleft())
+        while bins[-1] in far and far[bins[-1]] * 16384 < everything:
+            escape += far.pop(bins.pop())
+        self.first, self.last = bins[0], bins[-1]
+        if not far:
+            self.second_step = intervals({"escape": 4096})
+            return
+        escape = min(max(escape * 4096 // everything, 1), 4096 - len(far))
+        shared = 4096 - len(far) - escape
+        of_all_live = sum(far.values())
+        slots: dict[Bin, int] = {}
+        before = 0
+        for b in sorted(far):
+            after = before + far[b]
+            slots[b] = 1 + after * shared // of_all_live - before * shared // of_all_live
+            before = after
+        self.second_step = intervals({**slots, "escape": escape})
 
     @property
-    def n(self) -> int:
-        return len(self.cdf) - 2
+    def could_be_sparse(self) -> bool:
+        return self.precision == 16 and self.low_bits == 0 and self.mode >= 65472
+
+    @property
+    def rare(self) -> int:
+        return 65536 - self.mode
+
+    def lowest_value(self, b: int) -> int:
+        return self.offset + ((self.mode_bin + b) << self.low_bits)
+
+    def escaped_value(self, number: int) -> int:
+        if number % 2:
+            return self.lowest_value(self.first) - (number + 1) // 2
+        return self.lowest_value(self.last + 1) + number // 2
+
+
+def sparse_count(tables: Sequence[Table]) -> int:
+    """How many tables of a set are sparse: these are the first ones."""
+    ordinary = (i for i, table in enumerate(tables) if not table.could_be_sparse)
+    return min(16, next(ordinary, len(tables)))
+
+
+# A unit on a lane takes a step whenever it is asked for its next value; the last is its result.
+Unit = Callable[[int], Iterator[T]]
+
+
+def single_step(step: Callable[[int], T]) -> Unit[T]:
+    def unit(lane: int) -> Iterator[T]:
+        yield step(lane)
+
+    return unit
 
 
 class Decoder:
+    """Takes groups of symbols out of a payload ("Payload" on the page)."""
+
     def __init__(self, payload: bytes) -> None:
         head = payload[0]
-        assert head < 32
-        self.lanes = 1 << (head & 3)
-        body = 2 + (head >> 2)
+        assert head < 4
+        self.lanes = 64 if head & 1 else 1
+        body = 5 if head & 2 else 4
         assert len(payload) >= body
         assert payload[body - 1] != 0
-        assert (len(payload) - body) % 4 == 0
-        self.words = [word for (word,) in struct.iter_unpack("<I", payload[body:])]
+        assert (len(payload) - body) % 2 == 0
+        self.words = deque[int](word for (word,) in struct.iter_unpack("<H", payload[body:]))
         self.state = [int.from_bytes(payload[1:body], "little")] + [0] * (self.lanes - 1)
-        assert 1 << (28 if self.words or self.lanes > 1 else 16) <= self.state[0] < 1 << 60
+        self.other_lanes = list(range(1, self.lanes))
+        self.units = 0
         self.alone_from = 0
-        self.position = 0
         self.alone = self.lanes == 1
-        self.unread = list(range(1, self.lanes))
         if not self.alone:
-            self.alone_from = self.number(0)
-            for lane in reversed(self.unread):
-                self.state[lane] = self.number(0)
-                assert self.state[lane] >= 1 << 28
+            self.alone_from = self.rest(0, self.raw(0, 5))
+            for lane in reversed(self.other_lanes):
+                e = self.raw(0, 4)
+                low = self.raw(0, 16)
+                high = (1 << e) + (self.raw(0, e) if e else 0)
+                self.state[lane] = high << 16 | low
 
-    def take(self, lane: int, start: int, frequency: int) -> None:
+    def take(self, lane: int, precision: int, start: int, frequency: int) -> None:
         state = self.state[lane]
-        self.state[lane] = frequency * (state >> 16) + (state & 0xFFFF) - start
-        self.refill(lane)
+        slot = state % (1 << precision)
+        assert start <= slot < start + frequency
+        state = frequency * (state >> precision) + slot - start
+        self.state[lane] = state if state >= 1 << 16 else state << 16 | self.next_word()
 
-    def refill(self, lane: int) -> None:
-        if self.state[lane] >= 1 << 28:
-            return
+    def next_word(self) -> int:
         if self.words:
-            self.state[lane] = self.state[lane] << 32 | self.words.pop(0)
-        else:
-            assert self.alone, "exhausted"
-            if self.unread:
-                word = self.state[self.unread.pop()] - (1 << 32)
-                assert 0 <= word < 1 << 32
-                self.state[lane] = self.state[lane] << 32 | word
-            assert self.state[lane] >= 1 << 16, "exhausted"
+            return self.words.popleft()
+        assert self.alone, "exhausted"
+        assert self.other_lanes, "exhausted"
+        state = self.state[self.other_lanes.pop()]
+        assert 1 << 16 <= state < 1 << 17
+        return state - (1 << 16)
 
-    def nibble(self, lane: int) -> int:
-        value = (self.state[lane] & 0xFFFF) >> 12
-        self.take(lane, value * 4096, 4096)
+    def raw(self, lane: int, bits: int) -> int:
+        value = self.state[lane] % (1 << 16) >> 16 - bits
+        self.take(lane, 16, value << 16 - bits, 1 << 16 - bits)
         return value
 
-    def number(self, lane: int) -> int:
-        nibbles = [self.nibble(lane) for _ in range(self.nibble(lane))]
-        assert not nibbles or nibbles[-1] != 0
-        return sum(nibble << 4 * i for i, nibble in enumerate(nibbles))
+    def rest(self, lane: int, length: int) -> int:
+        if length == 0:
+            return 0
+        bits, value, done = length - 1, 0, 0
+        while done < bits:
+            count = min(16, bits - done)
+            value += self.raw(lane, count) << done
+            done += count
+        return (1 << bits) + value
 
-    def symbol(self, table: Table) -> int:
-        self.alone = self.lanes == 1 or self.position >= self.alone_from
-        lane = 0 if self.alone else self.position % self.lanes
-        self.position += 1
-        slot = self.state[lane] & 0xFFFF
-        i = bisect_right(table.cdf, slot) - 1
-        self.take(lane, table.cdf[i], table.cdf[i + 1] - table.cdf[i])
-        if i < table.n:
-            return table.offset + i
-        distance = self.number(lane)
-        assert distance < 1 << 20
-        if distance % 2:
-            value = table.offset - (distance + 1) // 2
-        else:
-            value = table.offset + table.n + distance // 2
-        assert -32768 <= value <= 32767
-        return value
+    def step(self, lane: int, precision: int, among: list[Interval]) -> Bin:
+        interval = holding(self.state[lane] % (1 << precision), among)
+        self.take(lane, precision, interval.start, interval.frequency)
+        return interval.bin
 
-    def symbols(self, tables: Sequence[Table], indexes: Sequence[int]) -> Iterator[int]:
-        return (self.symbol(tables[index]) for index in indexes)
+    def run(self, units: Sequence[Unit[T]]) -> list[T]:
+        """The results of a run's units, round by round."""
+        results: list[T] = []
+        while len(results) < len(units):
+            count = min(self.lanes, len(units) - len(results))
+            if self.units < self.alone_from:
+                count = min(count, self.alone_from - self.units)
+            else:
+                self.alone, count = True, 1
+            begun = [units[len(results) + lane](lane) for lane in range(count)]
+            firsts = [next(unit) for unit in begun]
+            results += [[first, *unit][-1] for first, unit in zip(firsts, begun, strict=True)]
+            self.units += count
+        return results
+
+    def sparse_unit(self, tables: Sequence[Table]) -> Unit[list[Bin]]:
+        def unit(lane: int) -> Iterator[list[Bin]]:
+            bins: list[Bin] = []
+            while len(bins) < len(tables):
+                left = tables[len(bins) :]
+                modes = 65536 - sum(table.rare for table in left)
+                slot = self.state[lane] % (1 << 16)
+                if slot < modes:
+                    self.take(lane, 16, 0, modes)
+                    bins += [0] * len(left)
+                else:
+                    place = slot - modes
+                    modes_before = 0
+                    while place >= left[modes_before].rare:
+                        place -= left[modes_before].rare
+                        modes_before += 1
+                    table = left[modes_before]
+                    interval = holding(table.mode + place, table.first_step)
+                    number = table.mode + place - interval.start
+                    self.take(lane, 16, slot - number, interval.frequency)
+                    bins += [0] * modes_before + [interval.bin]
+                yield bins
+
+        return unit
+
+    def first_step(self, table: Table) -> Unit[Bin]:
+        return single_step(lambda lane: self.step(lane, table.precision, table.first_step))
+
+    def second_step(self, table: Table) -> Unit[Bin]:
+        return single_step(lambda lane: self.step(lane, 12, table.second_step))
+
+    def low_bits(self, table: Table) -> Unit[int]:
+        return single_step(lambda lane: self.raw(lane, table.low_bits))
+
+    def number(self, lane: int) -> Iterator[int]:
+        length = self.raw(lane, 5)
+        yield length
+        yield self.rest(lane, length)
+
+    def group(self, tables: Sequence[Table], indexes: Sequence[int]) -> list[int]:
+        """Decodes a group, `indexes` being the table of each of its symbols."""
+        of = [tables[index] for index in indexes]
+        first_ordinary = sparse_count(tables)
+        sparse = [i for i, index in enumerate(indexes) if index < first_ordinary]
+        ordinary = [i for i, index in enumerate(indexes) if index >= first_ordinary]
+        bins: dict[int, Bin] = {}
+        low: dict[int, int] = {}
+
+        blocks = [sparse[i : i + 64] for i in range(0, len(sparse), 64)]
+        in_blocks = self.run([self.sparse_unit([of[i] for i in block]) for block in blocks])
+        bins.update(zip(sparse, chain.from_iterable(in_blocks), strict=True))
+        firsts = self.run([self.first_step(of[i]) for i in ordinary])
+        bins.update(zip(ordinary, firsts, strict=True))
+
+        far = [i for i in sparse + ordinary if bins[i] == "far"]
+        others = set(ordinary).difference(far)
+        bins.update(zip(far, self.run([self.second_step(of[i]) for i in far]), strict=True))
+
+        binned = [i for i in ordinary if of[i].low_bits > 0 and i in others]
+        low.update(zip(binned, self.run([self.low_bits(of[i]) for i in binned]), strict=True))
+
+        tails = [i for i in far if bins[i] == "escape" or of[i].low_bits > 0]
+        units = [self.number if bins[i] == "escape" else self.low_bits(of[i]) for i in tails]
+        low.update(zip(tails, self.run(units), strict=True))
+
+        values = [value_of(of[i], bins[i], low.get(i, 0)) for i in range(len(indexes))]
+        assert all(-32768 <= value <= 32767 for value in values)
+        return values
 
     def finish(self) -> None:
         assert not self.words
-        assert not self.unread
-        assert self.position >= self.alone_from
+        assert not self.other_lanes
+        assert self.units >= self.alone_from
         assert self.state[0] == 1 << 16
+
+
+def value_of(table: Table, which: Bin, low: int) -> int:
+    if which == "escape":
+        return table.escaped_value(low)
+    assert which != "far"
+    return table.lowest_value(which) + low

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,19 +16,20 @@ from cca_engines import fingerprint_backend as backend_of
 from numpy.typing import NDArray
 
 from cca_runtime._core import (
+    DEFAULT_MAX_PIXELS,
     Decoder,
     Encoder,
     EntropyTables,
     StreamInfo,
+    could_hold,
     write_stream,
 )
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.conformance import check_engine
-from cca_runtime.errors import BadInputError, FailureError
+from cca_runtime.errors import BadInputError, FailureError, StreamError
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.padding import Padding, choose_padding, crop, pad
 from cca_runtime.pictures import (
-    DEFAULT_MAX_PIXELS,
     Picture,
     Pixels,
     check_size,
@@ -97,7 +99,8 @@ def load(
         path_or_name: A bundle directory, the name of a model that ships with the
             package, or None for the default model.
         engine: The backend that runs the graphs.
-        max_pixels: Streams and pictures of more pixels than this are refused.
+        max_pixels: Streams and pictures of more pixels than this, padding included,
+            are refused.
 
     Raises:
         BadInputError: No such bundle, or it is broken.
@@ -191,7 +194,7 @@ class Codec:
             BadInputError: As `encode`.
             FailureError: As `encode`.
         """
-        picture = _as_picture(image, background)
+        picture = _as_picture(image, background, self.max_pixels)
         height, width = picture.pixels.shape[:2]
         check_size(width, height, self.max_pixels)
         with self._turn:
@@ -205,7 +208,7 @@ class Codec:
             BadInputError: As `decode`.
             FailureError: As `decode`.
         """
-        info, payload = parse(data)
+        info, payload = parse(data, max_pixels=self.max_pixels)
         self._check_stream(info)
         with self._turn:
             return self._decode(info, payload)
@@ -265,12 +268,17 @@ class Codec:
 
     def _decode(self, info: StreamInfo, payload: bytes) -> Decoded:
         watch = Stopwatch()
-        self._graphs.load([*self.bundle.prior_graphs, "synthesis"], watch)
         padding = Padding(*info.padding)
         tables = self._load_tables(watch)
         with stream_errors():
             decoder = Decoder(payload)
-        z_symbols = self._pull_hyper_latents(decoder, info, padding, tables["z"], watch)
+        # First of all: a payload too small for its picture costs no memory and no graph runs.
+        shape = self._hyper_shape(info)
+        if not could_hold(len(payload), tables["z"], math.prod(shape[2:])):
+            raise StreamError("payload exhausted: it is too small for a picture of this size")
+        with watch.stage("coder"), stream_errors():
+            z_symbols = decoder.pull(_channel_indexes(shape), tables["z"])
+        self._graphs.load([*self.bundle.prior_graphs, "synthesis"], watch)
 
         def code_group(
             group: int,  # noqa: ARG001 - a decoder reads groups in the stream's order
@@ -305,19 +313,12 @@ class Codec:
         with watch.stage("coder"):
             encoder.push(z_symbols, _channel_indexes(z_symbols.shape), tables)
 
-    def _pull_hyper_latents(
-        self,
-        decoder: Decoder,
-        info: StreamInfo,
-        padding: Padding,
-        tables: EntropyTables,
-        watch: Stopwatch,
-    ) -> NDArray[np.int32]:
-        rows = (info.height + padding.top + padding.bottom) // (4 * _SCALE)
-        columns = (info.width + padding.left + padding.right) // (4 * _SCALE)
-        shape = (1, self.bundle.hyper_channels, rows, columns)
-        with watch.stage("coder"), stream_errors():
-            return decoder.pull(_channel_indexes(shape), tables)
+    def _hyper_shape(self, info: StreamInfo) -> tuple[int, int, int, int]:
+        """Shape of a stream's hyper-latents: [1, Z, h/4, w/4]."""
+        left, top, right, bottom = info.padding
+        rows = (info.height + top + bottom) // (4 * _SCALE)
+        columns = (info.width + left + right) // (4 * _SCALE)
+        return 1, self.bundle.hyper_channels, rows, columns
 
     def _synthesise(self, y_hat: Tensor, padding: Padding, watch: Stopwatch) -> Pixels:
         with watch.stage("synthesis"):
@@ -332,7 +333,6 @@ class Codec:
 
     def _check_stream(self, info: StreamInfo) -> None:
         """Refuse a stream that this model on this engine would decode to something else."""
-        check_size(info.width, info.height, self.max_pixels)
         if info.model_id != self.bundle.model_id:
             raise BadInputError(
                 f"the stream was made with model {info.model_id.hex()}, and this is "
@@ -353,7 +353,7 @@ class Codec:
             )
 
 
-def _as_picture(image: PictureLike, background: str | None) -> Picture:
+def _as_picture(image: PictureLike, background: str | None, max_pixels: int) -> Picture:
     if isinstance(image, Picture):
         checked = from_array(image.pixels)
         return Picture(checked.pixels, image.icc, image.exif, image.xmp, image.notes)
@@ -362,7 +362,7 @@ def _as_picture(image: PictureLike, background: str | None) -> Picture:
     from PIL import Image
 
     if isinstance(image, Image.Image):
-        return from_pil(image, background)
+        return from_pil(image, background, max_pixels=max_pixels)
     raise BadInputError(
         f"cannot encode a {type(image).__name__}: pass a numpy array or a PIL image"
     )

@@ -32,6 +32,11 @@ def choose_padding(height: int, width: int) -> Padding:
     return Padding(across // 2, down // 2, across - across // 2, down - down // 2)
 
 
+def padded_pixels(height: int, width: int) -> int:
+    """Pixels of a picture with the padding that `choose_padding` gives it."""
+    return (height + -height % GRID) * (width + -width % GRID)
+
+
 def pad(pixels: NDArray[np.uint8], padding: Padding) -> NDArray[np.uint8]:
     """Extend a picture by repeating its border pixels.
 

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 
+from cca_runtime._core import DEFAULT_MAX_PIXELS
 from cca_runtime.errors import BadInputError
-from cca_runtime.padding import MAX_SIDE
+from cca_runtime.padding import MAX_SIDE, padded_pixels
 
 Pixels: TypeAlias = NDArray[np.uint8]
-
-DEFAULT_MAX_PIXELS = 1 << 28
 
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 _SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
@@ -51,7 +50,9 @@ def read_picture(
         data: The file's bytes.
         background: Colour to lay under transparent pixels, as Pillow's
             `ImageColor` names them; without one, transparency is refused.
-        max_pixels: Larger pictures are refused before they are unpacked.
+        max_pixels: Larger pictures, with their padding, are refused before they are
+            unpacked. Pillow's own `PIL.Image.MAX_IMAGE_PIXELS` holds as well: it also
+            sees the size of a picture inside an icon, which the icon need not tell.
 
     Raises:
         BadInputError: Not a picture, damaged, transparent, too large, or of a pixel
@@ -64,12 +65,14 @@ def read_picture(
             # The caller bounds the size itself; Pillow's advice would reach nobody.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
-                check_size(*image.size, max_pixels)
-                return from_pil(image, background)
+                return from_pil(image, background, max_pixels=max_pixels)
     except UnidentifiedImageError as error:
         raise BadInputError("not a picture in a format that Pillow can read") from error
     except Image.DecompressionBombError as error:
-        raise BadInputError(f"the picture is too large: {error}") from error
+        raise BadInputError(
+            "the picture has more pixels than max_pixels (--max-pixels) and "
+            "PIL.Image.MAX_IMAGE_PIXELS allow: raise them if it is meant to be so large"
+        ) from error
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError) as error:
         # Pillow's decoders raise all of these on damaged files.
         if isinstance(error, BadInputError):
@@ -77,17 +80,25 @@ def read_picture(
         raise BadInputError(f"the picture is damaged: {error}") from error
 
 
-def from_pil(image: Image.Image, background: str | None = None) -> Picture:
+def from_pil(
+    image: Image.Image, background: str | None = None, *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Picture:
     """Convert a PIL image to upright 8-bit RGB.
 
     RGB pictures keep their values and their ICC profile. Grey and CMYK pictures
     with a profile are converted through it to sRGB. 16-bit samples are scaled to
     8 bits and rounded. A fully opaque alpha channel is dropped.
 
+    Args:
+        image: Any PIL image. Where Pillow has not unpacked it yet, that happens after
+            its size is checked.
+        background: As for `read_picture`.
+        max_pixels: As for `read_picture`.
+
     Raises:
         BadInputError: As `read_picture`.
     """
-    check_size(*image.size, MAX_SIDE**2)
+    check_size(*image.size, max_pixels)
     frames = getattr(image, "n_frames", 1)
     notes = [f"only the first of {frames} frames is kept"] if frames > 1 else []
     xmp = image.info.get("xmp")
@@ -117,7 +128,7 @@ def from_array(pixels: NDArray[Any]) -> Picture:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
         raise BadInputError(f"pixels must be [H, W, 3] or [H, W], these are {list(pixels.shape)}")
-    check_size(pixels.shape[1], pixels.shape[0], MAX_SIDE**2)
+    _check_sides(pixels.shape[1], pixels.shape[0])
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     return Picture(np.ascontiguousarray(pixels))
@@ -139,18 +150,28 @@ def parse_colour(text: str) -> tuple[int, int, int]:
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """Refuse sizes that the format cannot hold, and those above a limit.
 
+    Args:
+        width: Pixels.
+        height: Pixels.
+        max_pixels: Most pixels of the padded picture, which is what is coded.
+
     Raises:
         BadInputError: A side is not in 1..65535, or there are more than `max_pixels`.
     """
+    _check_sides(width, height)
+    pixels = padded_pixels(height, width)
+    if pixels > max_pixels:
+        raise BadInputError(
+            f"a picture of {width}x{height} is more than the limit of {max_pixels} pixels: "
+            f"raise max_pixels (--max-pixels) to {pixels}, which counts its padding, to encode it"
+        )
+
+
+def _check_sides(width: int, height: int) -> None:
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise BadInputError(
             f"a picture of {width}x{height} pixels cannot be coded: "
             f"sides must be 1 to {MAX_SIDE} pixels"
-        )
-    if width * height > max_pixels:
-        raise BadInputError(
-            f"{width}x{height} is more than the limit of {max_pixels} pixels: "
-            "raise max_pixels (--max-pixels) if this picture is meant to be so large"
         )
 
 

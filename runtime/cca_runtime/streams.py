@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cca_runtime import _core
-from cca_runtime.errors import StreamError
+from cca_runtime.errors import BadInputError, StreamError
+
+NO_LIMIT = 1 << 33
+"""More pixels than any stream can claim."""
 
 
 @contextmanager
@@ -14,15 +17,24 @@ def stream_errors() -> Iterator[None]:
     """Raise the core's `StreamError` as a `BadInputError`, which all bad input is."""
     try:
         yield
+    except _core.LimitError as error:
+        raise BadInputError(f"{error} (--max-pixels)") from error
     except _core.StreamError as error:
         raise StreamError(str(error)) from error
 
 
-def parse(data: bytes) -> tuple[_core.StreamInfo, bytes]:
+def parse(
+    data: bytes, *, max_pixels: int = _core.DEFAULT_MAX_PIXELS
+) -> tuple[_core.StreamInfo, bytes]:
     """The header, with metadata, and the coder's payload of a stream.
 
+    Args:
+        data: The whole stream.
+        max_pixels: Most pixels of a picture, its padding included.
+
     Raises:
+        BadInputError: The picture has more than `max_pixels`.
         StreamError: The stream is damaged, truncated, or of an unknown version.
     """
     with stream_errors():
-        return _core.parse_stream(data)
+        return _core.parse_stream(data, max_pixels=min(max_pixels, NO_LIMIT))

@@ -140,7 +140,7 @@ def _add_coding(parser: argparse.ArgumentParser) -> None:
         "--max-pixels",
         type=_positive,
         metavar="N",
-        help="refuse larger pictures (default: 268435456)",
+        help="refuse larger pictures, padding included (default: 268435456)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     verbosity = parser.add_mutually_exclusive_group()

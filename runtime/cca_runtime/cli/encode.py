@@ -20,10 +20,10 @@ def run(options: argparse.Namespace) -> int:
     """Encode every input. Returns the exit code."""
     if options.background is not None:
         parse_colour(options.background)
-    # The codec's own limit is the one that counts, and its error says how to raise it.
-    Image.MAX_IMAGE_PIXELS = None
     outputs = plan_outputs(options.inputs, options.output, ".cca", overwrite=options.overwrite)
     codec = open_codec(options)
+    # Pillow holds to this also where only it can see the size, as in icons.
+    Image.MAX_IMAGE_PIXELS = codec.max_pixels
 
     def work(source: str, data: bytes, target: str) -> Result:  # noqa: ARG001
         watch = Stopwatch()

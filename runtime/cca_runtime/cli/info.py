@@ -13,7 +13,7 @@ from cca_engines import fingerprint_backend
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli.files import STANDARD, read_input
 from cca_runtime.errors import BadInputError
-from cca_runtime.streams import parse
+from cca_runtime.streams import NO_LIMIT, parse
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,7 +38,7 @@ def _describe(name: str) -> dict[str, Any]:
 
 
 def _describe_stream(name: str, data: bytes) -> dict[str, Any]:
-    info, payload = parse(data)
+    info, payload = parse(data, max_pixels=NO_LIMIT)  # which nothing here is allocated for
     sections = {"icc": info.icc, "exif": info.exif, "xmp": info.xmp}
     return {
         "file": name,

@@ -1,0 +1,39 @@
+// Any bytes as a bundle's manifest.json: refused, or a model without contradictions.
+#include <numeric>
+
+#include "cca/error.hpp"
+#include "cca/model.hpp"
+#include "check.hpp"
+
+namespace {
+
+using cca::fuzz::check;
+
+void check_file(const cca::BundleFile& file) {
+    check(!file.path.empty() && file.path.front() != '/', "paths are relative");
+    check(file.path.find("..") == std::string::npos, "paths stay in the bundle");
+    check(file.path.find('\0') == std::string::npos, "paths are what C takes them for");
+    check(file.sha256.size() == 64, "a SHA-256 has 64 digits");
+    check(file.size > 0, "files are not empty");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    try {
+        const cca::Manifest manifest = cca::parse_manifest({data, size});
+        const auto& sizes = manifest.group_sizes;
+        check(std::accumulate(sizes.begin(), sizes.end(), 0U) == manifest.latent_channels,
+              "groups make up the latents");
+        check(manifest.priors.size() == sizes.size() + 1, "there is a prior graph to each group");
+        for (const cca::Graph& prior : manifest.priors) {
+            check_file(prior.file);
+        }
+        check_file(manifest.analysis.file);
+        check_file(manifest.synthesis.file);
+        check_file(manifest.tables);
+    } catch (const cca::BundleError&) {
+        return 0;
+    }
+    return 0;
+}

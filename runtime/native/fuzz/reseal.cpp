@@ -1,0 +1,74 @@
+#include "reseal.hpp"
+
+#include <bit>
+#include <optional>
+#include <vector>
+
+#include "cca/crc32c.hpp"
+
+namespace cca::fuzz {
+namespace {
+
+constexpr std::size_t kFlagsPosition = 5;
+constexpr std::size_t kFixedBytes = 22;
+constexpr std::size_t kFingerprintBytes = 8;
+constexpr std::size_t kChecksumBytes = 4;
+constexpr int kMaxLengthBytes = 5;
+
+struct Section {
+    std::size_t size;
+    std::size_t checksum_position;
+};
+
+// The entry at `position`, which moves behind it.
+std::optional<Section> take_entry(std::span<const std::uint8_t> stream, std::size_t& position) {
+    std::size_t size = 0;
+    for (int i = 0; i < kMaxLengthBytes && position < stream.size(); ++i) {
+        const std::uint8_t byte = stream[position++];
+        size |= std::size_t{byte & 0x7FU} << (7 * i);
+        if (byte < 0x80) {
+            const Section section{size, position};
+            position += kChecksumBytes;
+            return section;
+        }
+    }
+    return std::nullopt;
+}
+
+void store(std::span<std::uint8_t> stream, std::size_t position, std::uint32_t checksum) {
+    for (std::size_t i = 0; i < kChecksumBytes; ++i) {
+        stream[position + i] = static_cast<std::uint8_t>(checksum >> (8 * i));
+    }
+}
+
+}  // namespace
+
+void reseal(std::span<std::uint8_t> stream) {
+    if (stream.size() < kFixedBytes) {
+        return;
+    }
+    const unsigned flags = stream[kFlagsPosition];
+    std::size_t position = kFixedBytes + ((flags & 1U) != 0 ? kFingerprintBytes : 0);
+    std::vector<Section> sections;
+    for (int left = 1 + std::popcount(flags & 0xEU); left > 0; --left) {
+        const auto section = take_entry(stream, position);
+        if (!section) {
+            return;
+        }
+        sections.push_back(*section);
+    }
+    if (position + kChecksumBytes > stream.size()) {
+        return;
+    }
+    std::size_t body = position + kChecksumBytes;
+    for (const Section& section : sections) {
+        if (stream.size() - body < section.size) {
+            break;
+        }
+        store(stream, section.checksum_position, crc32c(stream.subspan(body, section.size)));
+        body += section.size;
+    }
+    store(stream, position, crc32c(stream.first(position)));
+}
+
+}  // namespace cca::fuzz
