@@ -133,6 +133,21 @@ TEST_CASE("what cannot be pushed leaves the encoder as it was") {
     CHECK(encoder.finish() == encode({group}));
 }
 
+TEST_CASE("a symbol of more than 16 bits is refused wherever it stands") {
+    const Group group = random_group(1'000, 11);
+    for (const std::size_t position : {0, 70, 500, 999}) {
+        for (const std::int32_t symbol : {32'768, -32'769, 1'431'655'763}) {
+            std::vector<std::int32_t> symbols = group.symbols;
+            symbols[position] = symbol;
+            Encoder encoder;
+            CHECK_THROWS_AS(encoder.push<std::uint8_t>(symbols, group.indexes, gaussian()),
+                            std::invalid_argument);
+            encoder.push<std::uint8_t>(group.symbols, group.indexes, gaussian());
+            CHECK(encoder.finish() == encode({group}));
+        }
+    }
+}
+
 TEST_CASE("a decoder asked for what cannot be stays where it was") {
     const Group group = random_group(100, 8);
     std::vector<std::int32_t> symbols(100);

@@ -214,6 +214,7 @@ void RunBuilder::add_block(Run& run, std::span<const std::uint8_t> indexes, std:
 
 void RunBuilder::add_far(Run& run, std::int32_t symbol, const CodingTable& table,
                          const CodingTables& tables) {
+    check_symbol(symbol);
     const Interval* const intervals = tables.far_intervals.data() + table.far_intervals;
     const std::int32_t bin = bin_of(table, symbol);
     const bool escaped = bin < table.first_bin || bin > table.last_bin;
