@@ -11,7 +11,7 @@ JOBS := $(shell nproc)
 FUZZ_SECONDS ?= 60
 FUZZ_CXX ?= $(firstword $(wildcard /usr/bin/clang++ /usr/bin/clang++-*))
 
-.PHONY: demo test test-native tsan coverage fuzz lint install-base install-dev install-system \
+.PHONY: demo test test-native test-arm tsan coverage fuzz lint install-base install-dev install-system \
 	example-cpp default-model clean
 
 demo: install-base
@@ -24,6 +24,14 @@ test-native:
 	$(CONFIGURE) -B build/native
 	cmake --build build/native --parallel $(JOBS)
 	ctest --test-dir build/native --output-on-failure
+
+# The same for AArch64 in an emulator; needs Debian's g++-aarch64-linux-gnu and qemu-user.
+test-arm:
+	$(CONFIGURE) -B build/arm -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+		-DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+		"-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu"
+	cmake --build build/arm --parallel $(JOBS)
+	ctest --test-dir build/arm --output-on-failure
 
 # The tests with threads under ThreadSanitizer.
 tsan:

@@ -232,7 +232,7 @@ void check_division(const simd::Path& path, std::uint32_t frequency, std::uint8_
                       written == expected_words.data() + expected_words.size() - top &&
                       std::equal(found_top, found_top + written, top);
     if (!same) {
-        FAIL(path.name, ": frequency ", frequency, " at precision ", int{precision});
+        FAIL(std::string(path.name), ": frequency ", frequency, " at precision ", int{precision});
     }
 }
 
