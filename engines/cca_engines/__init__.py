@@ -1,7 +1,15 @@
 """Run one ONNX graph on one backend. Knows nothing of codecs."""
 
 from cca_engines.digest import InexactError, digest
-from cca_engines.engine import Engine, EngineError, Graph, Tensor
+from cca_engines.engine import (
+    Engine,
+    EngineError,
+    Graph,
+    PlanOptions,
+    Precision,
+    ShapeRange,
+    Tensor,
+)
 from cca_engines.registry import (
     available_engines,
     fingerprint,
@@ -15,6 +23,9 @@ __all__ = [
     "EngineError",
     "Graph",
     "InexactError",
+    "PlanOptions",
+    "Precision",
+    "ShapeRange",
     "Tensor",
     "available_engines",
     "digest",

@@ -2,28 +2,64 @@
 
 A value that travels between graphs is a `Tensor`: opaque to everybody but the
 engine that made it, so that on a GPU it can stay on the device. `to_host` and
-`to_device` are the only crossings.
+`to_device` are the only crossings. Work on a device happens in the order in
+which it was asked for; `to_host` is what waits for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Array: TypeAlias = NDArray[Any]
 Tensor: TypeAlias = Any
 """A value on an engine's device. On a CPU engine this is a numpy array."""
 
 
+Precision: TypeAlias = Literal["float32", "float16"]
+
+
 class EngineError(Exception):
     """A backend is missing, or it cannot load or run a graph. One line, says what to do."""
 
 
+@dataclass(frozen=True)
+class ShapeRange:
+    """The shapes that a compiled plan takes, by the names of a model's dynamic dimensions.
+
+    Attributes:
+        smallest: Least size of each dimension.
+        typical: The size to be fastest at.
+        largest: Greatest size.
+    """
+
+    smallest: Mapping[str, int]
+    typical: Mapping[str, int]
+    largest: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What an engine that compiles graphs needs to know; the others ignore it.
+
+    Attributes:
+        shapes: For plans that have yet to be built.
+        directories: Where plans may lie; nothing is written there.
+        say: Called with one line before a plan is built, which may take minutes.
+    """
+
+    shapes: ShapeRange
+    directories: Sequence[Path] = ()
+    say: Callable[[str], None] = lambda _: None
+
+
 class Graph(Protocol):
-    """One loaded graph. Not safe for concurrent use; open one per thread."""
+    """One loaded graph. Not safe for concurrent use: each thread has a `twin`."""
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -35,18 +71,41 @@ class Graph(Protocol):
         """Output names, in the graph's order."""
         ...
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    @property
+    def identity(self) -> str:
+        """What its results depend on beside the model and the engine's `description`.
+
+        Of a plan whose kernels were chosen by timing them, its hash; otherwise empty.
+        """
+        ...
+
+    def run(
+        self, inputs: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Run the graph once.
 
         Args:
             inputs: One tensor of this engine for each of `inputs`, dtype and
                 shape as the graph declares them.
+            into: Tensors of this engine, by output, that receive it: contiguous, of its
+                dtype and shape, and sharing no memory with what the graph reads.
 
         Returns:
-            One tensor for each of `outputs`.
+            One tensor for each of `outputs`; those given by `into` are returned as they are.
 
         Raises:
             EngineError: The backend refused the inputs or failed.
+        """
+        ...
+
+    def twin(self, engine: Engine) -> Graph:
+        """The same graph with the same weights, for another thread.
+
+        Args:
+            engine: A twin of the engine that loaded this graph.
+
+        Raises:
+            EngineError: The device has no room for its working memory.
         """
         ...
 
@@ -65,8 +124,13 @@ class Engine(Protocol):
 
         Library and version, processor features, thread count, optimisation level,
         precision: two engines with equal descriptions give bit-equal results for
-        equal graphs.
+        graphs with equal `identity`.
         """
+        ...
+
+    @property
+    def precision(self) -> Precision:
+        """The arithmetic in which this engine would rather run a graph that need not be exact."""
         ...
 
     def load(self, model: bytes, name: str) -> Graph:
@@ -81,12 +145,41 @@ class Engine(Protocol):
         """
         ...
 
+    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Tensor:
+        """A contiguous tensor of any content.
+
+        Raises:
+            EngineError: The device has no room for it.
+        """
+        ...
+
+    def rows(self, tensor: Tensor, start: int, stop: int) -> Tensor:
+        """`tensor[start:stop]` along the first axis, in the same memory."""
+        ...
+
     def to_device(self, array: Array) -> Tensor:
-        """Make a host array available to this engine's graphs."""
+        """Make a host array available to this engine's graphs.
+
+        On a CPU this may be the array itself: it must not change until the graphs have run.
+
+        Raises:
+            EngineError: The device has no room for it.
+        """
         ...
 
     def to_host(self, tensor: Tensor) -> Array:
-        """Bring a tensor of this engine to the host."""
+        """Bring a tensor of this engine to the host, when all that was asked for is done.
+
+        Raises:
+            EngineError: Something asked for before has failed.
+        """
+        ...
+
+    def twin(self) -> Engine:
+        """An engine with the same description, for another thread.
+
+        It runs at its own pace; tensors of one are not for the other.
+        """
         ...
 
 

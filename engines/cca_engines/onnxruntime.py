@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import onnxruntime as ort
 
-from cca_engines.engine import Array, EngineError, Tensor, check_inputs, first_line
+from cca_engines.engine import (
+    Engine,
+    EngineError,
+    PlanOptions,
+    Precision,
+    Tensor,
+    check_inputs,
+    first_line,
+)
+from cca_engines.host import HostMemory, deliver
 from cca_engines.processor import instruction_set, usable_cores
 
 _LEVELS = {
@@ -28,7 +36,9 @@ ort.disable_telemetry_events()
 
 
 class OnnxRuntimeGraph:
-    """One ONNX Runtime session."""
+    """One ONNX Runtime session, which any number of threads may run."""
+
+    identity = ""
 
     def __init__(self, session: ort.InferenceSession, name: str) -> None:
         self._session = session
@@ -46,20 +56,27 @@ class OnnxRuntimeGraph:
         """Output names, in the graph's order."""
         return self._outputs
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(
+        self, inputs: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Run the graph once on host arrays (see `cca_engines.engine.Graph.run`)."""
         check_inputs(self, self._name, inputs)
         try:
             values = self._session.run(self._outputs, dict(inputs))
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
             raise EngineError(f"graph '{self._name}' failed: {first_line(error)}") from error
-        return dict(zip(self._outputs, values, strict=True))
+        return deliver(dict(zip(self._outputs, values, strict=True)), into, self._name)
+
+    def twin(self, engine: Engine) -> OnnxRuntimeGraph:  # noqa: ARG002
+        """The graph itself: sessions may be run by several threads at once."""
+        return self
 
 
-class OnnxRuntimeEngine:
+class OnnxRuntimeEngine(HostMemory):
     """ONNX Runtime's CPU execution provider in float32."""
 
     name = "onnxruntime"
+    precision: Precision = "float32"
 
     def __init__(self, threads: int, optimisation: str) -> None:
         self._threads = threads
@@ -88,18 +105,16 @@ class OnnxRuntimeEngine:
             raise EngineError(f"graph '{name}' cannot be loaded: {first_line(error)}") from error
         return OnnxRuntimeGraph(session, name)
 
-    def to_device(self, array: Array) -> Tensor:
-        """The array itself, made contiguous: host memory is the device."""
-        return np.ascontiguousarray(array)
-
-    def to_host(self, tensor: Tensor) -> Array:
-        """The tensor itself: host memory is the device."""
-        array: Array = tensor
-        return array
+    def twin(self) -> OnnxRuntimeEngine:
+        """The engine itself, which has no state."""
+        return self
 
 
 def open_engine(
-    *, threads: int | None = None, optimisation: str | None = None
+    *,
+    threads: int | None = None,
+    optimisation: str | None = None,
+    plans: PlanOptions | None = None,  # noqa: ARG001 - it compiles while loading
 ) -> OnnxRuntimeEngine:
     """The engine on this machine's CPU (see `cca_engines.registry.open_engine`)."""
     return OnnxRuntimeEngine(threads or usable_cores(), optimisation or _DEFAULT_OPTIMISATION)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import openvino as ov
 
-from cca_engines.engine import Array, EngineError, Tensor, check_inputs, first_line
+from cca_engines.engine import (
+    Engine,
+    EngineError,
+    PlanOptions,
+    Precision,
+    Tensor,
+    check_inputs,
+    first_line,
+)
+from cca_engines.host import HostMemory, deliver
 from cca_engines.processor import instruction_set, usable_cores
 
 OPTIMISATIONS: tuple[str, ...] = ()
@@ -20,7 +28,10 @@ _PRECISION = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZ
 class OpenVinoGraph:
     """One compiled model with one inference request."""
 
+    identity = ""
+
     def __init__(self, compiled: ov.CompiledModel, name: str) -> None:
+        self._compiled = compiled
         self._request = compiled.create_infer_request()
         self._name = name
         self._inputs = [port.any_name for port in compiled.inputs]
@@ -36,7 +47,9 @@ class OpenVinoGraph:
         """Output names, in the graph's order."""
         return self._outputs
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(
+        self, inputs: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Run the graph once on host arrays (see `cca_engines.engine.Graph.run`)."""
         check_inputs(self, self._name, inputs)
         try:
@@ -44,13 +57,19 @@ class OpenVinoGraph:
             values = self._request.infer(dict(inputs), share_inputs=True)
         except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
             raise EngineError(f"graph '{self._name}' failed: {first_line(error)}") from error
-        return {name: values[index] for index, name in enumerate(self._outputs)}
+        outputs = {name: values[index] for index, name in enumerate(self._outputs)}
+        return deliver(outputs, into, self._name)
+
+    def twin(self, engine: Engine) -> OpenVinoGraph:  # noqa: ARG002
+        """A request of its own on the same compiled model."""
+        return OpenVinoGraph(self._compiled, self._name)
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(HostMemory):
     """OpenVINO's CPU plugin in float32."""
 
     name = "openvino"
+    precision: Precision = "float32"
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -70,16 +89,16 @@ class OpenVinoEngine:
             raise EngineError(f"graph '{name}' cannot be loaded: {first_line(error)}") from error
         return OpenVinoGraph(compiled, name)
 
-    def to_device(self, array: Array) -> Tensor:
-        """The array itself, made contiguous: host memory is the device."""
-        return np.ascontiguousarray(array)
-
-    def to_host(self, tensor: Tensor) -> Array:
-        """The tensor itself: host memory is the device."""
-        array: Array = tensor
-        return array
+    def twin(self) -> OpenVinoEngine:
+        """The engine itself: only requests have state."""
+        return self
 
 
-def open_engine(*, threads: int | None = None, optimisation: None = None) -> OpenVinoEngine:  # noqa: ARG001
+def open_engine(
+    *,
+    threads: int | None = None,
+    optimisation: None = None,  # noqa: ARG001 - it has no levels
+    plans: PlanOptions | None = None,  # noqa: ARG001 - it compiles while loading
+) -> OpenVinoEngine:
     """The engine on this machine's CPU (see `cca_engines.registry.open_engine`)."""
     return OpenVinoEngine(threads or usable_cores())

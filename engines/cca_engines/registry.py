@@ -8,7 +8,7 @@ import importlib.util
 from types import ModuleType
 from typing import NamedTuple
 
-from cca_engines.engine import Engine, EngineError
+from cca_engines.engine import Engine, EngineError, PlanOptions
 
 FINGERPRINT_BYTES = 8
 
@@ -16,8 +16,8 @@ FINGERPRINT_BYTES = 8
 class _Backend(NamedTuple):
     """Where a backend is found.
 
-    Its module has `open_engine(*, threads, optimisation)` and `OPTIMISATIONS`, the
-    names of its optimisation levels: empty if it has none to choose from.
+    Its module has `open_engine(*, threads, optimisation, plans)` and `OPTIMISATIONS`,
+    the names of its optimisation levels: empty if it has none to choose from.
     """
 
     module: str
@@ -50,7 +50,11 @@ def optimisations(name: str) -> tuple[str, ...]:
 
 
 def open_engine(
-    name: str, *, threads: int | None = None, optimisation: str | None = None
+    name: str,
+    *,
+    threads: int | None = None,
+    optimisation: str | None = None,
+    plans: PlanOptions | None = None,
 ) -> Engine:
     """Open a backend by name; the backend's library is imported here and not before.
 
@@ -59,6 +63,7 @@ def open_engine(
         threads: Threads a graph runs on; None for one a processor core.
         optimisation: One of the engine's `optimisations`; None for its default, which
             is the fastest that computes exact graphs exactly.
+        plans: Where compiled plans lie, for engines that compile graphs.
 
     Raises:
         EngineError: No such engine or setting, or the library is not installed or unusable.
@@ -72,7 +77,7 @@ def open_engine(
             f"engine '{name}' has no optimisation level '{optimisation}': "
             + (f"choose one of {known}" if known else "it has none to choose from")
         )
-    engine: Engine = module.open_engine(threads=threads, optimisation=optimisation)
+    engine: Engine = module.open_engine(threads=threads, optimisation=optimisation, plans=plans)
     return engine
 
 
