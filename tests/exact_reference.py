@@ -206,14 +206,15 @@ def run_prior(
         start = y_hat.shape[1]
         own = symbols[:, start : start + group["means"].shape[1]].astype(np.int64)
         quantised = own * 2**6 + group["means"]
-        y_hat = np.concatenate((y_hat, graph.lrp(group["support"], quantised)), 1)
+        group_y_hat = graph.lrp(group["support"], quantised)
+        y_hat = np.concatenate((y_hat, group_y_hat), 1)
         group = {}
         if graph is not graphs[-1]:
             factor = graph.power("context.factor")
             context = clip(times_power(y_hat, factor - 7), CONTEXT)
             contexts = (np.concatenate((each, context), 1) for each in latents.values())
             group = graph.group(*contexts)
-        yield _real({"y_hat": y_hat, **group})
+        yield _real({"y_hat": group_y_hat.swapaxes(0, 1), **group})
 
 
 def averages(height: int, width: int) -> tuple[int, int, int, int]:

@@ -35,7 +35,7 @@ def test_a_copied_bundle_is_the_same_model(bundle: Path) -> None:
 MANIFEST_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "other format": (lambda m: m.update(format="zip"), "'format'"),
     "older version": (lambda m: m.update(version=1), "version 1 is not supported.*export"),
-    "newer version": (lambda m: m.update(version=3), "version 3 is not supported"),
+    "newer version": (lambda m: m.update(version=4), "version 4 is not supported"),
     "version as text": (lambda m: m.update(version="1"), "'version'"),
     "other mode": (lambda m: m.update(entropy_mode="psychic"), "psychic"),
     "no graphs": (lambda m: m.pop("graphs"), "'graphs'"),

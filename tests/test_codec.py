@@ -165,11 +165,11 @@ def y_hat_of(codec: Codec, stream: bytes, monkeypatch: pytest.MonkeyPatch) -> ND
     run = GraphRunner.run
 
     def spy(
-        self: GraphRunner, name: str, inputs: dict[str, Any], watch: Stopwatch
+        self: GraphRunner, name: str, inputs: dict[str, Any], *rest: Any, watch: Stopwatch
     ) -> dict[str, Any]:
         if name == "synthesis":
             seen.append(codec.engine.to_host(inputs["y_hat"]))
-        return run(self, name, inputs, watch)
+        return run(self, name, inputs, *rest, watch=watch)
 
     with monkeypatch.context() as patch:
         patch.setattr(GraphRunner, "run", spy)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from cca_engines import digest
+from cca_export.coding_order import CodingState, symbol_bytes
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, ExactScaleIndex, exact_graphs
 from cca_export.exact.layers import AverageFactors, ExactAttention, ExactLayerNorm
@@ -232,9 +233,8 @@ def _symbols(
     """Evenly distributed hyper-latent symbols and symbols of a batch of two pictures."""
     random = np.random.default_rng(2)
     height, width = size
-    hyper_channels, latent_channels = (
-        int(spec.shape[1]) for spec in (graphs[0].inputs[0], graphs[-1].outputs[0])
-    )
+    hyper_channels = int(graphs[0].inputs[0].shape[1])
+    latent_channels = sum(int(graph.outputs[0].shape[0]) for graph in graphs[1:])
     shapes = (
         (2, hyper_channels, height // 4, width // 4),
         (2, latent_channels, height, width),
@@ -248,18 +248,18 @@ def _run_modules(
 ) -> list[Outputs]:
     """Outputs of every graph in PyTorch."""
     factors = torch.from_numpy(average_factors(*symbols.shape[2:]))
-    known = {"z_symbols": torch.from_numpy(z_symbols), "averages": factors}
+    start = {"z_symbols": torch.from_numpy(z_symbols), "averages": factors}
+    known = CodingState[torch.Tensor](start, torch.cat)
     results = []
     first = 0
     for graph in graphs:
         if "means" in known:
             last = first + known["means"].shape[1]
-            known["symbols"] = torch.from_numpy(symbols[:, first:last])
+            known.add({"symbols": torch.from_numpy(symbol_bytes(symbols[:, first:last]))})
             first = last
-        inputs = {spec.name: known[spec.name.removeprefix("previous_")] for spec in graph.inputs}
         names = [spec.name for spec in graph.outputs]
-        outputs = dict(zip(names, graph.module(**inputs), strict=True))
-        known |= outputs
+        outputs = dict(zip(names, graph.module(**known.inputs(graph)), strict=True))
+        known.add(outputs)
         results.append({name: _array(values) for name, values in outputs.items()})
     return results
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from cca_engines import Graph, open_engine
 from cca_export.checkpoint import load_network
+from cca_export.coding_order import symbol_bytes
 from cca_export.complexity import complexity
 from cca_export.graphs import CodecGraph, ScaleIndex, TensorSpec, codec_graphs
 from cca_export.network import CcaNetwork
@@ -86,23 +87,26 @@ def encode(run: Run, image: NDArray[np.uint8], groups: int) -> dict[str, NDArray
     outputs = run("prior_0", {"z_symbols": values["z_symbols"]})
     hyperprior = {name: outputs[name] for name in ("latent_means", "latent_scales")}
     parts: dict[str, list[NDArray[Any]]] = {"means": [], "indexes": [], "symbols": []}
+    y_hat: list[NDArray[Any]] = []
     start = 0
     for group in range(1, groups + 1):
         end = start + outputs["means"].shape[1]
         symbols = np.round(values["y"][:, start:end] - outputs["means"]).astype(np.int32)
         inputs = {f"previous_{name}": outputs[name] for name in ("means", "support")}
-        if group > 1:
-            inputs["previous_y_hat"] = outputs["y_hat"]
         if group < groups:
             inputs |= hyperprior
+            if group > 1:
+                inputs["previous_y_hat"] = np.concatenate(y_hat)
         for name, value in (*outputs.items(), ("symbols", symbols)):
             if name in parts:
                 parts[name].append(value)
-        outputs = run(f"prior_{group}", {**inputs, "symbols": symbols})
+        outputs = run(f"prior_{group}", {**inputs, "symbols": symbol_bytes(symbols)})
+        y_hat.append(outputs["y_hat"])
         start = end
-    picture = run("synthesis", {"y_hat": outputs["y_hat"]})
+    picture = run("synthesis", {"y_hat": np.concatenate(y_hat)})
     joined = {name: np.concatenate(arrays, 1) for name, arrays in parts.items()}
-    return values | hyperprior | joined | outputs | picture
+    joined["y_hat"] = np.concatenate(y_hat).swapaxes(0, 1)
+    return values | hyperprior | joined | picture
 
 
 def golden(picture: str) -> dict[str, NDArray[Any]]:

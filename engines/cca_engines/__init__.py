@@ -11,6 +11,7 @@ from cca_engines.engine import (
     Tensor,
 )
 from cca_engines.registry import (
+    DEFAULT_ENGINE,
     available_engines,
     fingerprint,
     fingerprint_backend,
@@ -19,6 +20,7 @@ from cca_engines.registry import (
 )
 
 __all__ = [
+    "DEFAULT_ENGINE",
     "Engine",
     "EngineError",
     "Graph",

@@ -129,6 +129,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def deterministic(self) -> bool:
+        """Whether `description` tells all about its graphs' results: none has an `identity`."""
+        ...
+
+    @property
     def precision(self) -> Precision:
         """The arithmetic in which this engine would rather run a graph that need not be exact."""
         ...

@@ -76,6 +76,7 @@ class OnnxRuntimeEngine(HostMemory):
     """ONNX Runtime's CPU execution provider in float32."""
 
     name = "onnxruntime"
+    deterministic = True
     precision: Precision = "float32"
 
     def __init__(self, threads: int, optimisation: str) -> None:

@@ -69,6 +69,7 @@ class OpenVinoEngine(HostMemory):
     """OpenVINO's CPU plugin in float32."""
 
     name = "openvino"
+    deterministic = True
     precision: Precision = "float32"
 
     def __init__(self, threads: int) -> None:

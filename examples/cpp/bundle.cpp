@@ -21,14 +21,14 @@ Bundle::Bundle(std::filesystem::path directory, Engine& engine)
     }
 }
 
-Tensors Bundle::run(const cca_graph& graph, const Tensors& inputs) {
+Tensors Bundle::run(const cca_graph& graph, const Tensors& inputs, const Tensors& into) {
     std::unique_ptr<Graph>& loaded = loaded_[graph.name];
     if (!loaded) {
         auto onnx = read_file(directory_ / graph.file.path, graph.file.size);
         check(cca_file_check(&graph.file, view(onnx)));
         loaded = engine_.load({graph.name, graph.file.sha256, std::move(onnx)});
     }
-    return loaded->run(inputs);
+    return loaded->run(inputs, into);
 }
 
 TensorPtr output(const Tensors& outputs, const std::string& name) {

@@ -25,8 +25,8 @@ class Bundle {
         return found;
     }
 
-    /// Runs one of the graphs, which is loaded first if it never ran before.
-    Tensors run(const cca_graph& graph, const Tensors& inputs);
+    /// Runs one of the graphs, which is loaded first if it never ran before (see Graph::run).
+    Tensors run(const cca_graph& graph, const Tensors& inputs, const Tensors& into = {});
 
   private:
     std::filesystem::path directory_;

@@ -54,6 +54,18 @@ std::vector<std::uint16_t> channel_indexes(const Shape& z_shape) {
     return indexes;
 }
 
+/// Symbols as graphs read them: the little-endian bytes of symbol + 32768.
+std::vector<std::uint8_t> symbol_bytes(std::span<const std::int32_t> symbols) {
+    std::vector<std::uint8_t> bytes;
+    bytes.reserve(2 * symbols.size());
+    for (const std::int32_t symbol : symbols) {
+        const auto shifted = static_cast<std::uint32_t>(symbol + 32'768);
+        bytes.push_back(static_cast<std::uint8_t>(shifted));
+        bytes.push_back(static_cast<std::uint8_t>(shifted >> 8));
+    }
+    return bytes;
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> Codec::encode(const Picture& picture) {
@@ -150,29 +162,37 @@ TensorPtr Codec::run_prior(std::span<const std::int32_t> z_symbols, const Shape&
     check(cca_averages(static_cast<std::uint32_t>(height), static_cast<std::uint32_t>(width),
                        factors.data()));
     const TensorPtr averages = upload<float>(engine_, {4}, factors);
-    const auto run = [&](std::uint32_t index, Tensors inputs) {
+    const auto run = [&](std::uint32_t index, Tensors inputs, const Tensors& into = {}) {
         const cca_graph graph = bundle_.graph(cca_model_prior, index);
         if (graph.takes_averages) inputs["averages"] = averages;
-        return bundle_.run(graph, inputs);
+        return bundle_.run(graph, inputs, into);
     };
 
     Tensors state = run(0, {{"z_symbols", upload(engine_, z_shape, z_symbols)}});
     const Tensors known = {{"latent_means", output(state, "latent_means")},
                            {"latent_scales", output(state, "latent_scales")}};
-    TensorPtr y_hat;
+    // Channels first: the groups lie one after the other, and each graph writes its own.
+    const TensorPtr y_hat =
+        engine_.allocate(ElementType::kFloat32, {bundle_.info().latent_channels, 1, height, width});
     const std::uint32_t groups = bundle_.info().group_count;
+    std::int64_t known_channels = 0;
     for (std::uint32_t group = 0; group < groups; ++group) {
-        const Shape shape = {1, bundle_.info().group_sizes[group], height, width};
+        const std::int64_t size = bundle_.info().group_sizes[group];
+        const Shape shape = {1, size, height, width};
         const TensorPtr means = output(state, "means");
         const auto indexes = read<std::uint8_t>(output(state, "indexes"), shape);
         const std::vector<std::int32_t> symbols = code_group(shape, indexes, means);
         Tensors inputs = {{"previous_means", means},
                           {"previous_support", output(state, "support")},
-                          {"symbols", upload<std::int32_t>(engine_, shape, symbols)}};
-        if (group > 0) inputs["previous_y_hat"] = y_hat;
-        if (group + 1 < groups) inputs.insert(known.begin(), known.end());
-        state = run(group + 1, std::move(inputs));
-        y_hat = output(state, "y_hat");
+                          {"symbols", upload<std::uint8_t>(engine_, {1, size, height, width, 2},
+                                                           symbol_bytes(symbols))}};
+        if (group + 1 < groups) {
+            inputs.insert(known.begin(), known.end());
+            if (group > 0) inputs["previous_y_hat"] = engine_.rows(y_hat, 0, known_channels);
+        }
+        state = run(group + 1, std::move(inputs),
+                    {{"y_hat", engine_.rows(y_hat, known_channels, size)}});
+        known_channels += size;
     }
     return y_hat;
 }

@@ -23,17 +23,23 @@ ov::element::Type to_openvino(ElementType type) {
 }
 
 struct OpenVinoTensor : Tensor {
-    explicit OpenVinoTensor(const ov::Tensor& tensor)
+    explicit OpenVinoTensor(const ov::Tensor& tensor, TensorPtr whole = nullptr)
         : Tensor(from_openvino(tensor.get_element_type()),
                  Shape(tensor.get_shape().begin(), tensor.get_shape().end())),
-          tensor(tensor) {}
+          tensor(tensor),
+          whole(std::move(whole)) {}
 
     void read(void* host) const override {
         std::memcpy(host, tensor.data(), tensor.get_byte_size());
     }
 
     const ov::Tensor tensor;
+    const TensorPtr whole;  // keeps the memory of rows
 };
+
+ov::Shape to_openvino(const Shape& shape) {
+    return ov::Shape(shape.begin(), shape.end());
+}
 
 /// Runs `call`, and keeps of its exceptions the first line that says what happened; lines before it
 /// end with a colon and say where in OpenVINO's sources.
@@ -55,7 +61,7 @@ class OpenVinoGraph : public Graph {
     OpenVinoGraph(const ov::CompiledModel& compiled, std::string name)
         : compiled_(compiled), request_(compiled_.create_infer_request()), name_(std::move(name)) {}
 
-    Tensors run(const Tensors& inputs) override {
+    Tensors run(const Tensors& inputs, const Tensors& into) override {
         return explain("graph '" + name_ + "' failed", [&] {
             for (const auto& port : compiled_.inputs()) {
                 const auto given = inputs.find(port.get_any_name());
@@ -70,15 +76,31 @@ class OpenVinoGraph : public Graph {
             for (const auto& port : compiled_.outputs()) {
                 // A copy: the next run writes its outputs into the same memory.
                 const ov::Tensor output = request_.get_tensor(port);
-                ov::Tensor copy(output.get_element_type(), output.get_shape());
-                output.copy_to(copy);
-                outputs[port.get_any_name()] = std::make_shared<OpenVinoTensor>(copy);
+                const auto place = into.find(port.get_any_name());
+                outputs[port.get_any_name()] =
+                    place == into.end() ? copy(output) : copy(output, place->second);
             }
             return outputs;
         });
     }
 
   private:
+    static TensorPtr copy(const ov::Tensor& output) {
+        ov::Tensor tensor(output.get_element_type(), output.get_shape());
+        output.copy_to(tensor);
+        return std::make_shared<OpenVinoTensor>(tensor);
+    }
+
+    static TensorPtr copy(const ov::Tensor& output, const TensorPtr& place) {
+        ov::Tensor tensor = static_cast<const OpenVinoTensor&>(*place).tensor;
+        if (output.get_element_type() != tensor.get_element_type() ||
+            output.get_shape() != tensor.get_shape()) {
+            throw std::runtime_error("an output has another type or shape than its place");
+        }
+        output.copy_to(tensor);
+        return place;
+    }
+
     ov::CompiledModel compiled_;
     ov::InferRequest request_;
     std::string name_;
@@ -102,9 +124,23 @@ class OpenVinoEngine : public Engine {
     }
 
     TensorPtr upload(ElementType type, const Shape& shape, const void* host) override {
-        ov::Tensor tensor(to_openvino(type), ov::Shape(shape.begin(), shape.end()));
+        const ov::Tensor tensor(to_openvino(type), to_openvino(shape));
         std::memcpy(tensor.data(), host, tensor.get_byte_size());
         return std::make_shared<OpenVinoTensor>(tensor);
+    }
+
+    TensorPtr allocate(ElementType type, const Shape& shape) override {
+        return std::make_shared<OpenVinoTensor>(ov::Tensor(to_openvino(type), to_openvino(shape)));
+    }
+
+    TensorPtr rows(const TensorPtr& whole, std::int64_t first, std::int64_t count) override {
+        const std::size_t row =
+            count_elements(rows_of(whole->shape, 1)) * element_bytes(whole->type);
+        auto* data =
+            static_cast<std::uint8_t*>(static_cast<const OpenVinoTensor&>(*whole).tensor.data());
+        const ov::Tensor tensor(to_openvino(whole->type), to_openvino(rows_of(whole->shape, count)),
+                                data + static_cast<std::size_t>(first) * row);
+        return std::make_shared<OpenVinoTensor>(tensor, whole);
     }
 
   private:

@@ -61,13 +61,25 @@ trt::Dims to_dims(const Shape& shape) {
 
 struct DeviceTensor : Tensor {
     DeviceTensor(ElementType type, const Shape& shape, cudaStream_t stream)
-        : Tensor(type, shape),
-          bytes(count_elements(shape) * (type == ElementType::kUint8 ? 1 : 4)),
-          stream(stream) {
+        : Tensor(type, shape), bytes(count_elements(shape) * element_bytes(type)), stream(stream) {
         check(cudaMallocAsync(&data, bytes, stream));
     }
+
+    /// Rows of another tensor, in its memory.
+    DeviceTensor(TensorPtr tensor, std::int64_t first, std::int64_t count)
+        : Tensor(tensor->type, rows_of(tensor->shape, count)),
+          bytes(count_elements(shape) * element_bytes(type)),
+          stream(static_cast<const DeviceTensor&>(*tensor).stream),
+          whole(std::move(tensor)) {
+        const std::size_t row = count_elements(rows_of(shape, 1)) * element_bytes(type);
+        data = static_cast<std::uint8_t*>(static_cast<const DeviceTensor&>(*whole).data) +
+               static_cast<std::size_t>(first) * row;
+    }
+
     // The stream frees it once all that was enqueued before has run.
-    ~DeviceTensor() override { cudaFreeAsync(data, stream); }
+    ~DeviceTensor() override {
+        if (!whole) cudaFreeAsync(data, stream);
+    }
 
     void read(void* host) const override {
         check(cudaMemcpyAsync(host, data, bytes, cudaMemcpyDeviceToHost, stream));
@@ -76,6 +88,7 @@ struct DeviceTensor : Tensor {
 
     const std::size_t bytes;
     const cudaStream_t stream;
+    const TensorPtr whole;  // whose memory it is, if not its own
     void* data = nullptr;
 };
 
@@ -91,13 +104,14 @@ class TensorRtGraph : public Graph {
         require(context_ != nullptr);
     }
 
-    Tensors run(const Tensors& inputs) override {
+    Tensors run(const Tensors& inputs, const Tensors& into) override {
         for (const auto& [name, tensor] : inputs) bind_input(name.c_str(), *tensor);
         Tensors outputs;
         for (std::int32_t i = 0; i < engine_->getNbIOTensors(); ++i) {
             const char* name = engine_->getIOTensorName(i);
             if (engine_->getTensorIOMode(name) == trt::TensorIOMode::kOUTPUT) {
-                outputs[name] = bind_output(name);
+                const auto place = into.find(name);
+                outputs[name] = bind_output(name, place == into.end() ? nullptr : place->second);
             }
         }
         require(context_->enqueueV3(stream_));
@@ -113,16 +127,17 @@ class TensorRtGraph : public Graph {
             context_->setInputTensorAddress(name, static_cast<const DeviceTensor&>(tensor).data));
     }
 
-    TensorPtr bind_output(const char* name) {
+    TensorPtr bind_output(const char* name, TensorPtr place) {
         const trt::Dims dims = context_->getTensorShape(name);
         require(dims.nbDims >= 0);
         const Shape shape(dims.d, dims.d + dims.nbDims);
         // -1 stands for a size that is not known, for lack of an input.
         require(std::ranges::all_of(shape, [](std::int64_t side) { return side > 0; }));
-        const auto tensor = std::make_shared<DeviceTensor>(
-            from_tensorrt(engine_->getTensorDataType(name)), shape, stream_);
-        require(context_->setTensorAddress(name, tensor->data));
-        return tensor;
+        const ElementType type = from_tensorrt(engine_->getTensorDataType(name));
+        if (!place) place = std::make_shared<DeviceTensor>(type, shape, stream_);
+        require(place->type == type && place->shape == shape &&
+                context_->setTensorAddress(name, static_cast<const DeviceTensor&>(*place).data));
+        return place;
     }
 
     void require(bool condition) const {
@@ -173,6 +188,14 @@ class TensorRtEngine : public Engine {
         // Pageable memory is the caller's again when this returns: it has been staged.
         check(cudaMemcpyAsync(tensor->data, host, tensor->bytes, cudaMemcpyHostToDevice, stream_));
         return tensor;
+    }
+
+    TensorPtr allocate(ElementType type, const Shape& shape) override {
+        return std::make_shared<DeviceTensor>(type, shape, stream_);
+    }
+
+    TensorPtr rows(const TensorPtr& whole, std::int64_t first, std::int64_t count) override {
+        return std::make_shared<DeviceTensor>(whole, first, count);
     }
 
   private:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from cca_export.coding_order import CodingState, symbol_bytes
 from cca_export.graphs import codec_graphs
 from cca_export.network import CcaNetwork
 from cca_export.tables import EntropyTables, gaussian_tables, hyper_latent_tables
@@ -43,7 +44,7 @@ class FloatCodec:
         """Code `pixels`, uint8 [H, W, 3], padded as the encoder pads them."""
         padding = choose_padding(*pixels.shape[:2])
         image = torch.from_numpy(pad(pixels, padding)[None])
-        known: dict[str, Tensor] = {"image": image}
+        known = CodingState[Tensor]({"image": image}, torch.cat)
         self._run(0, known)
         channel = torch.arange(known["z_symbols"].shape[1])[None, :, None, None]
         bits = _bits(known["z_symbols"], channel, self._factorised)
@@ -51,19 +52,18 @@ class FloatCodec:
         for graph in range(1, len(self._graphs) - 1):
             if graph > 1:
                 means = known["means"]
-                known["symbols"] = torch.round(y[graph - 2] - means).to(torch.int32)
-                bits += _bits(known["symbols"], known["indexes"], self._gaussians)
+                symbols = torch.round(y[graph - 2] - means).to(torch.int32)
+                bits += _bits(symbols, known["indexes"], self._gaussians)
+                known.add({"symbols": torch.from_numpy(symbol_bytes(symbols.numpy()))})
             self._run(graph, known)
         self._run(len(self._graphs) - 1, known)
         return Coded(bits, crop(known["image"][0].numpy(), padding))
 
-    def _run(self, graph: int, known: dict[str, Tensor]) -> None:
+    def _run(self, number: int, known: CodingState[Tensor]) -> None:
         """Run a graph on what is known and add its outputs."""
-        specification = self._graphs[graph]
-        names = (spec.name for spec in specification.inputs)
-        inputs = {n: known[n if n in known else n.removeprefix("previous_")] for n in names}
-        outputs = specification.module(**inputs)
-        known |= dict(zip((s.name for s in specification.outputs), outputs, strict=True))
+        graph = self._graphs[number]
+        outputs = graph.module(**known.inputs(graph))
+        known.add(dict(zip((spec.name for spec in graph.outputs), outputs, strict=True)))
 
 
 def _bits(symbols: Tensor, indexes: Tensor, tables: EntropyTables) -> float:

@@ -18,12 +18,10 @@ import torch
 from cca_export.architecture import Architecture
 from cca_export.complexity import Complexity
 from cca_export.graphs import CodecGraph, TensorSpec
+from cca_export.manifest import FORMAT, MANIFEST, VERSION
 from cca_export.table_file import encode_table_file
 from cca_export.tables import EntropyTables, TableError
 
-FORMAT = "cca-bundle"
-VERSION = 2
-MANIFEST = "manifest.json"
 TABLES = "tables.bin"
 CONFORMANCE = "conformance.npz"
 EXACTNESS = "exactness.json"
@@ -56,6 +54,11 @@ class BundleWriter:
             "inputs": _signature(graph.inputs),
             "outputs": _signature(graph.outputs),
         }
+
+    def add_half(self, graph: CodecGraph, model: bytes) -> None:
+        """Write `graphs/<name>.fp16.onnx`, the float16 variant of a graph that was added."""
+        entry = self._write(f"graphs/{graph.name}.fp16.onnx", model)
+        self._graphs[graph.name]["float16"] = entry
 
     def add_tables(self, gaussian: EntropyTables, hyper_latents: EntropyTables) -> None:
         """Write `tables.bin`.

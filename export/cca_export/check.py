@@ -14,6 +14,7 @@ from cca_engines import Engine
 from numpy.typing import NDArray
 from PIL import Image
 
+from cca_export.coding_order import CodingState, symbol_bytes
 from cca_export.exact.averages import average_factors
 from cca_export.exact.calibration import SYMBOLS
 from cca_export.graphs import HYPER_STRIDE, CodecGraph
@@ -72,7 +73,8 @@ class GraphChecker:
     def __init__(self, engine: Engine, image: NDArray[np.uint8]) -> None:
         """Start from `image` [1, H, W, 3], sides multiples of 64."""
         self._engine = engine
-        self._known: dict[str, NDArray[Any]] = {"image": image}
+        self._known = CodingState[NDArray[Any]]({"image": image}, np.concatenate)
+        self._first_channel = 0
 
     def check(self, graph: CodecGraph, model: bytes) -> list[Comparison]:
         """Run `model` on the engine and `graph` in PyTorch on the same inputs.
@@ -84,8 +86,7 @@ class GraphChecker:
             MismatchError: An output differs by more than rounding.
             cca_engines.EngineError: The engine cannot load or run the model.
         """
-        inputs = {spec.name: self._input(spec.name) for spec in graph.inputs}
-        expected = _run_network(graph, inputs)
+        inputs, expected = self.reference(graph)
         loaded = self._engine.load(model, graph.name)
         results = loaded.run({name: self._engine.to_device(a) for name, a in inputs.items()})
         comparisons = [
@@ -99,18 +100,25 @@ class GraphChecker:
                     f"{self._engine.name}: error {comparison.error:.2g}, "
                     f"allowed {comparison.allowed:.2g}"
                 )
-        self._known.update(expected)
+        self._known.add(expected)
+        if "y" in expected:
+            size = average_factors(*expected["y"].shape[2:])
+            self._known.add({"averages": np.array(size, np.float32)})
+        if "means" in expected:
+            self._known.add({"symbols": symbol_bytes(self._symbols(expected["means"]))})
         return comparisons
 
-    def _input(self, name: str) -> NDArray[Any]:
-        if name == "averages":
-            return np.array(average_factors(*self._known["y"].shape[2:]), np.float32)
-        if name != "symbols":
-            known: NDArray[Any] = self._known[name.removeprefix("previous_")]
-            return known
-        means = self._known["means"]
-        start = self._known["y_hat"].shape[1] if "y_hat" in self._known else 0
-        residual = self._known["y"][:, start : start + means.shape[1]] - means
+    def reference(
+        self, graph: CodecGraph
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """What the next graph reads, and what the network makes of it in PyTorch."""
+        inputs = self._known.inputs(graph)
+        return inputs, _run_network(graph, inputs)
+
+    def _symbols(self, means: NDArray[np.float32]) -> NDArray[np.int32]:
+        """What an encoder sends of the group with these means."""
+        first, self._first_channel = self._first_channel, self._first_channel + means.shape[1]
+        residual = self._known["y"][:, first : self._first_channel] - means
         symbols: NDArray[np.int32] = np.round(residual).clip(*SYMBOLS).astype(np.int32)
         return symbols
 

@@ -28,6 +28,9 @@ HYPER_STRIDE = 64
 LATENT_STRIDE = 16
 """Picture pixels per latent."""
 
+SYMBOL_OFFSET = 1 << 15
+"""What is added to a symbol before its two bytes are taken."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -142,10 +145,26 @@ class FirstPrior(nn.Module):
         return (latent_means, latent_scales, *self.group(latent_means, latent_scales))
 
 
+def symbols_of(symbol_bytes: Tensor) -> Tensor:
+    """A group's symbols from their bytes: accelerators have no integers of 16 bits.
+
+    Args:
+        symbol_bytes: uint8 [N, s, h, w, 2], the little-endian bytes of symbol + 32768.
+
+    Returns:
+        float32 [N, s, h, w], exactly.
+    """
+    # As for pictures, the cast comes first. Engines sum a short last axis slowly.
+    values = symbol_bytes.to(torch.float32)
+    return values[..., 0] + (values[..., 1] * 256 - SYMBOL_OFFSET)
+
+
 class NextPrior(nn.Module):
-    """y_hat extended by the group before `group`, and the entropy parameters of `group`.
+    """y_hat of the group before `group`, and the entropy parameters of `group`.
 
     After the last group there are no parameters to predict, only y_hat to complete.
+    The channels of y_hat come first, then the pictures of the batch: so the groups of
+    one y_hat lie one after the other in memory, and each graph writes its own.
     """
 
     def __init__(self, network: CcaNetwork, group: int) -> None:
@@ -167,16 +186,26 @@ class NextPrior(nn.Module):
 
         A group's y_hat is symbols + means + 0.5 tanh(LRP) (Minnen & Singh 2020, section 2.2).
         """
-        quantised = symbols.to(torch.float32) + previous_means
+        quantised = symbols_of(symbols) + previous_means
         residual = self.lrp(torch.cat((previous_support, quantised), 1))
         y_hat = quantised + 0.5 * torch.tanh(residual)
-        if previous_y_hat is not None:
-            y_hat = torch.cat((previous_y_hat, y_hat), 1)
+        group_y_hat = y_hat.transpose(0, 1)
         if self.group is None or latent_means is None or latent_scales is None:
-            return (y_hat,)
-        mean_context = torch.cat((latent_means, y_hat), 1)
-        scale_context = torch.cat((latent_scales, y_hat), 1)
-        return (y_hat, *self.group(mean_context, scale_context))
+            return (group_y_hat,)
+        known = known_latents(y_hat, previous_y_hat)
+        mean_context = torch.cat((latent_means, *known), 1)
+        scale_context = torch.cat((latent_scales, *known), 1)
+        return (group_y_hat, *self.group(mean_context, scale_context))
+
+
+def known_latents(y_hat: Tensor, previous_y_hat: Tensor | None) -> tuple[Tensor, ...]:
+    """y_hat of all groups so far in pieces, each [N, channels, h, w].
+
+    Args:
+        y_hat: The last group's, [N, s, h, w].
+        previous_y_hat: All groups' before it, [channels, N, h, w], if there are any.
+    """
+    return (y_hat,) if previous_y_hat is None else (previous_y_hat.transpose(0, 1), y_hat)
 
 
 class Synthesis(nn.Module):
@@ -187,8 +216,8 @@ class Synthesis(nn.Module):
         self.g_s = network.g_s
 
     def forward(self, y_hat: Tensor) -> tuple[Tensor, ...]:
-        """[N, M, h, w] to uint8 [N, 16h, 16w, 3]."""
-        image = torch.round(self.g_s(y_hat).clamp(0, 1) * _LEVELS)
+        """[M, N, h, w] to uint8 [N, 16h, 16w, 3]."""
+        image = torch.round(self.g_s(y_hat.transpose(0, 1)).clamp(0, 1) * _LEVELS)
         # As on the way in: the cast to uint8 has to be the very last operation.
         return (image.permute(0, 2, 3, 1).to(torch.uint8),)
 
@@ -201,6 +230,13 @@ def codec_graphs(network: CcaNetwork) -> Iterator[CodecGraph]:
 
     def latents(name: str, channels: int, dtype: str = "float32") -> TensorSpec:
         return TensorSpec(name, dtype, ("batch", channels, "latent_height", "latent_width"))
+
+    def channels_first(name: str, channels: int) -> TensorSpec:
+        return TensorSpec(name, "float32", (channels, "batch", "latent_height", "latent_width"))
+
+    def symbols(channels: int) -> TensorSpec:
+        shape = ("batch", channels, "latent_height", "latent_width", 2)
+        return TensorSpec("symbols", "uint8", shape)
 
     def parameters(group: int) -> tuple[TensorSpec, ...]:
         return (
@@ -225,11 +261,17 @@ def codec_graphs(network: CcaNetwork) -> Iterator[CodecGraph]:
         inputs = (
             latents("previous_means", architecture.group_sizes[previous]),
             latents("previous_support", latent_channels + starts[previous]),
-            latents("symbols", architecture.group_sizes[previous], "int32"),
-            *((latents("previous_y_hat", starts[previous]),) if previous else ()),
+            symbols(architecture.group_sizes[previous]),
+            # The last graph predicts nothing, so it needs no other group's y_hat.
+            *(
+                (channels_first("previous_y_hat", starts[previous]),)
+                if previous and not last
+                else ()
+            ),
             *(() if last else hyperprior),
         )
-        outputs = (latents("y_hat", starts[group]), *(() if last else parameters(group)))
+        y_hat = channels_first("y_hat", architecture.group_sizes[previous])
+        outputs = (y_hat, *(() if last else parameters(group)))
         yield CodecGraph(f"prior_{group}", NextPrior(network, group), inputs, outputs)
-    y_hat = latents("y_hat", latent_channels)
+    y_hat = channels_first("y_hat", latent_channels)
     yield CodecGraph("synthesis", Synthesis(network), (y_hat,), (image,))

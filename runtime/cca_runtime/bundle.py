@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cca_engines import Precision
+
 from cca_runtime import _core
 from cca_runtime._core import EntropyTables
 from cca_runtime.errors import BadInputError
 from cca_runtime.manifest import BundleFile, ManifestError, get, get_file, get_name, parse_json
 from cca_runtime.vectors import ConformanceVectors, parse_vectors
 
-BUNDLE_VERSION = 2
+BUNDLE_VERSION = 3
 DEFAULT_MODEL = "default"
 
 _MODELS = Path(__file__).parent / "models"
@@ -44,6 +46,7 @@ class Bundle:
     latent_channels: int
     hyper_channels: int
     graphs: Mapping[str, BundleFile]
+    half_graphs: Mapping[str, BundleFile]
     tables_file: BundleFile
     conformance: ConformanceVectors | None
     manifest: Mapping[str, Any]
@@ -63,15 +66,26 @@ class Bundle:
     def files(self) -> list[BundleFile]:
         """Every file of the bundle but the manifest."""
         vectors = [self.conformance.file] if self.conformance else []
-        return [*self.graphs.values(), self.tables_file, *vectors]
+        graphs = [*self.graphs.values(), *self.half_graphs.values()]
+        return [*graphs, self.tables_file, *vectors]
 
-    def read_graph(self, name: str) -> bytes:
+    @property
+    def plans(self) -> Path:
+        """Where plans lie that were compiled for the bundle; there need be none."""
+        return self.path / "engines"
+
+    def read_graph(self, name: str, precision: Precision = "float32") -> bytes:
         """The serialised ONNX model of graph `name`.
+
+        Args:
+            name: One of `graphs`.
+            precision: For float16, its variant in that, if it has one.
 
         Raises:
             BadInputError: It is missing, unreadable, or not the file the manifest describes.
         """
-        return self.graphs[name].read()
+        half = self.half_graphs.get(name) if precision == "float16" else None
+        return (half or self.graphs[name]).read()
 
     def read_tables(self) -> dict[str, EntropyTables]:
         """The coder's tables: `gaussian`, one a scale, and `z`, one a hyper-latent channel.
@@ -189,6 +203,13 @@ def _validate(path: Path, manifest: Any) -> Bundle:
     }
     for name in expected:
         get(entries[name], "inputs", dict)
+    half_graphs = {
+        name: get_file(path, entries[name]["float16"], name, _MAX_GRAPH_BYTES)
+        for name in sorted(expected)
+        if "float16" in entries[name]
+    }
+    if mode == "exact" and not half_graphs.keys() <= {"analysis", "synthesis"}:
+        raise ManifestError("an exact prior graph has a variant in float16, which is not exact")
     tables = get_file(path, get(manifest, "tables", dict), "tables", _MAX_TABLES_BYTES)
     if tables.path != path / _TABLES_FILE:
         raise ManifestError(f"the file of 'tables' is not {_TABLES_FILE}")
@@ -208,6 +229,7 @@ def _validate(path: Path, manifest: Any) -> Bundle:
         latent_channels=channels,
         hyper_channels=hyper_channels,
         graphs=graphs,
+        half_graphs=half_graphs,
         tables_file=tables,
         conformance=conformance,
         manifest=manifest,

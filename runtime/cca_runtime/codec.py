@@ -11,7 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from cca_engines import Engine, EngineError, Tensor, fingerprint, open_engine
+from cca_engines import (
+    DEFAULT_ENGINE,
+    Engine,
+    EngineError,
+    Tensor,
+    fingerprint,
+    open_engine,
+)
 from cca_engines import fingerprint_backend as backend_of
 from numpy.typing import NDArray
 
@@ -27,7 +34,7 @@ from cca_runtime._core import (
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.conformance import check_engine
 from cca_runtime.errors import BadInputError, FailureError, StreamError
-from cca_runtime.graph_runner import GraphRunner
+from cca_runtime.graph_runner import GraphRunner, engine_failures
 from cca_runtime.padding import Padding, choose_padding, crop, pad
 from cca_runtime.pictures import (
     Picture,
@@ -44,8 +51,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     PictureLike = NDArray[Any] | Image.Image | Picture
-
-DEFAULT_ENGINE = "onnxruntime"
 
 _SYMBOL_MIN, _SYMBOL_MAX = -(1 << 15), (1 << 15) - 1
 _SCALE = 16
@@ -197,7 +202,7 @@ class Codec:
         picture = _as_picture(image, background, self.max_pixels)
         height, width = picture.pixels.shape[:2]
         check_size(width, height, self.max_pixels)
-        with self._turn:
+        with self._turn, engine_failures(self.engine):
             return self._encode(picture, reconstruct)
 
     def decode_stream(self, data: bytes) -> Decoded:
@@ -209,8 +214,8 @@ class Codec:
             FailureError: As `decode`.
         """
         info, payload = parse(data, max_pixels=self.max_pixels)
-        self._check_stream(info)
-        with self._turn:
+        with self._turn, engine_failures(self.engine):
+            self._check_stream(info)
             return self._decode(info, payload)
 
     def check_engine(self) -> None:
@@ -223,7 +228,7 @@ class Codec:
             FailureError: The engine computes something else, or cannot run a graph.
         """
         if self._exact:
-            with self._turn:
+            with self._turn, engine_failures(self.engine):
                 check_engine(self.bundle, self.engine, self._graphs)
 
     def _encode(self, picture: Picture, reconstruct: bool) -> Encoded:
@@ -233,7 +238,8 @@ class Codec:
         self._graphs.load(["analysis", *self.bundle.prior_graphs], watch)
         with watch.stage("analysis"):
             padded = pad(picture.pixels, padding)
-            latents = self._graphs.run("analysis", {"image": padded[None]}, watch)
+            image = self.engine.to_device(padded[None])
+            latents = self._graphs.run("analysis", {"image": image}, watch=watch)
             y = self.engine.to_host(latents["y"])
             z_symbols = _clip_symbols(self.engine.to_host(latents["z_symbols"]))
         tables = self._load_tables(watch)
@@ -257,7 +263,7 @@ class Codec:
                 padding=padding,
                 model_id=self.bundle.model_id,
                 entropy_mode=self.bundle.entropy_mode,
-                fingerprint=None if self._exact else fingerprint(self.engine),
+                fingerprint=None if self._exact else self._fingerprint(),
                 icc=picture.icc,
                 exif=picture.exif,
                 xmp=picture.xmp,
@@ -322,7 +328,7 @@ class Codec:
 
     def _synthesise(self, y_hat: Tensor, padding: Padding, watch: Stopwatch) -> Pixels:
         with watch.stage("synthesis"):
-            image = self._graphs.run("synthesis", {"y_hat": y_hat}, watch)["image"]
+            image = self._graphs.run("synthesis", {"y_hat": y_hat}, watch=watch)["image"]
             return crop(self.engine.to_host(image)[0], padding)
 
     def _load_tables(self, watch: Stopwatch) -> dict[str, EntropyTables]:
@@ -344,13 +350,18 @@ class Codec:
                 f"the stream's entropy mode is '{info.entropy_mode}', "
                 f"the model's is '{self.bundle.entropy_mode}'"
             )
-        own = fingerprint(self.engine)
-        if info.fingerprint is not None and info.fingerprint != own:
+        if info.fingerprint is None:
+            return
+        own = self._fingerprint()
+        if info.fingerprint != own:
             raise BadInputError(
                 f"the stream can only be decoded by the engine that made it: "
                 f"{backend_of(info.fingerprint)} with fingerprint {info.fingerprint.hex()}; "
                 f"this is {own.hex()} ({self.engine.description})"
             )
+
+    def _fingerprint(self) -> bytes:
+        return fingerprint(self.engine, self._graphs.identities(self.bundle.prior_graphs))
 
 
 def _as_picture(image: PictureLike, background: str | None, max_pixels: int) -> Picture:

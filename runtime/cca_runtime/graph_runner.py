@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from cca_engines import Engine, EngineError, Graph, Tensor
 
@@ -33,8 +34,30 @@ class GraphRunner:
         with watch.stage("load"), ThreadPoolExecutor() as pool:
             self._graphs.update(zip(missing, pool.map(self._load, missing), strict=True))
 
-    def run(self, name: str, inputs: dict[str, Tensor], watch: Stopwatch) -> dict[str, Tensor]:
+    def identities(self, names: Iterable[str]) -> list[str]:
+        """What each graph's results depend on beside the engine's description.
+
+        Raises:
+            BadInputError: As `run`.
+            FailureError: As `run`.
+        """
+        if self._engine.deterministic:
+            return []
+        names = list(names)
+        self.load(names, Stopwatch())
+        return [self._graphs[name].identity for name in names]
+
+    def run(
+        self,
+        name: str,
+        inputs: dict[str, Tensor],
+        into: Mapping[str, Tensor] | None = None,
+        *,
+        watch: Stopwatch,
+    ) -> dict[str, Tensor]:
         """Run graph `name` on tensors of the engine, counting the time of loading as `load`.
+
+        Outputs that `into` has a place for are written there.
 
         Raises:
             BadInputError: The graph's file is not what the bundle's manifest describes,
@@ -42,19 +65,26 @@ class GraphRunner:
             FailureError: The engine cannot load or run it.
         """
         self.load([name], watch)
-        try:
-            return _Outputs(self._graphs[name].run(inputs), name)
-        except EngineError as error:
-            raise self._failure(error) from error
+        with engine_failures(self._engine):
+            return _Outputs(self._graphs[name].run(inputs, into), name)
 
     def _load(self, name: str) -> Graph:
-        try:
-            return self._engine.load(self._bundle.read_graph(name), name)
-        except EngineError as error:
-            raise self._failure(error) from error
+        model = self._bundle.read_graph(name, self._engine.precision)
+        with engine_failures(self._engine):
+            return self._engine.load(model, name)
 
-    def _failure(self, error: EngineError) -> FailureError:
-        return FailureError(f"engine {self._engine.name}: {error}")
+
+@contextmanager
+def engine_failures(engine: Engine) -> Iterator[None]:
+    """Turns what goes wrong in an engine into a failure that names it.
+
+    Raises:
+        FailureError: The engine cannot do something that was asked of it inside.
+    """
+    try:
+        yield
+    except EngineError as error:
+        raise FailureError(f"engine {engine.name}: {error}") from error
 
 
 class _Outputs(dict[str, Tensor]):

@@ -120,7 +120,7 @@ def get_file(root: Path, entry: Any, name: str, most: int) -> BundleFile:
     """
     relative = get(entry, "file", str)
     # The pattern keeps a bundle from naming files outside itself.
-    if not re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.(onnx|npz|bin)", relative):
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*(\.fp16)?\.(onnx|npz|bin)", relative):
         raise ManifestError(f"'{name}' names an unusable file {relative!r}")
     size = get(entry, "bytes", int)
     if not 0 < size <= most:

@@ -19,7 +19,7 @@ latents against the means and writes them, the decoder reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -37,8 +37,10 @@ symbols, int32 of the indexes' shape."""
 class RunGraph(Protocol):
     """Runs a graph of the bundle by name, tensors in and out on the engine's device."""
 
-    def __call__(self, name: str, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Run graph `name`."""
+    def __call__(
+        self, name: str, inputs: dict[str, Tensor], into: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Run graph `name`, outputs that `into` has a place for there."""
         ...
 
 
@@ -62,23 +64,26 @@ def run_prior(
         averaging: The graphs, of an exact prior, that are told the size for their averages.
 
     Returns:
-        y_hat, float32 [N, M, h, w] on the device: symbols + means + latent
+        y_hat, float32 [M, N, h, w] on the device: symbols + means + latent
         residual prediction (Minnen & Singh 2020, section 3.3).
 
     Raises:
         BadInputError: The bundle's graphs disagree with its group sizes.
+        cca_engines.EngineError: The device has no room, or a graph failed.
     """
     batch, _, height, width = z_symbols.shape
     height, width = 4 * height, 4 * width
     averages = engine.to_device(average_factors(height, width)) if averaging else None
 
-    def run_averaging(name: str, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return run(name, inputs | {"averages": averages} if name in averaging else inputs)
+    def run_averaging(name: str, inputs: dict[str, Tensor], **into: Tensor) -> dict[str, Tensor]:
+        return run(name, inputs | {"averages": averages} if name in averaging else inputs, into)
 
     state = run_averaging("prior_0", {"z_symbols": engine.to_device(z_symbols)})
     # What every graph reads that predicts a group.
     known = {name: state[name] for name in ("latent_means", "latent_scales")}
-    y_hat: dict[str, Tensor] = {}
+    # Channels first: groups lie one after the other, so each graph writes its own part.
+    y_hat = engine.empty((sum(group_sizes), batch, height, width), np.float32)
+    first = 0
     for group, size in enumerate(group_sizes):
         indexes = engine.to_host(state["indexes"])
         expected = (batch, size, height, width)
@@ -88,16 +93,29 @@ def run_prior(
                 f"{list(indexes.shape)}, expected uint8 {list(expected)}"
             )
         symbols = code_group(group, indexes, state["means"])
-        last = group + 1 == len(group_sizes)
-        state = run_averaging(
-            f"prior_{group + 1}",
-            {
-                "previous_means": state["means"],
-                "previous_support": state["support"],
-                "symbols": engine.to_device(symbols),
-                **y_hat,
-                **({} if last else known),
-            },
-        )
-        y_hat = {"previous_y_hat": state["y_hat"]}
-    return state["y_hat"]
+        inputs = {
+            "previous_means": state["means"],
+            "previous_support": state["support"],
+            "symbols": engine.to_device(symbol_bytes(symbols)),
+        }
+        if group + 1 < len(group_sizes):
+            inputs |= known
+            if group > 0:
+                inputs["previous_y_hat"] = engine.rows(y_hat, 0, first)
+        part = engine.rows(y_hat, first, first + size)
+        state = run_averaging(f"prior_{group + 1}", inputs, y_hat=part)
+        first += size
+    return y_hat
+
+
+def symbol_bytes(symbols: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Symbols as graphs read them, half the size: accelerators have no 16-bit integers.
+
+    Args:
+        symbols: int32 of any shape, -32768 to 32767.
+
+    Returns:
+        uint8 [..., 2], the little-endian bytes of symbol + 32768.
+    """
+    shifted = np.add(symbols, 1 << 15, dtype=np.int32).astype("<u2")
+    return shifted[..., None].view(np.uint8)

@@ -75,7 +75,7 @@ std::string sample_manifest(const Bytes& tables, const std::string& mode) {
     identity << "tables " << tables_hash << '\n';
 
     std::ostringstream manifest;
-    manifest << R"({"format": "cca-bundle", "version": 2, "name": "sample",
+    manifest << R"({"format": "cca-bundle", "version": 3, "name": "sample",
  "model_id": ")"
              << hash(identity.str()).substr(0, 16) << R"(", "entropy_mode": ")" << mode << R"(",
  "architecture": {"latent_channels": 5, "hyper_channels": 2, "group_sizes": [2, 3]},

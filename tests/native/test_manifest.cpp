@@ -55,7 +55,7 @@ TEST_CASE("what is wrong with a manifest is said") {
     refused("{\"format\"", "[\"format\"", "manifest.json is no strict JSON: line 1");
     refused("cca-bundle", "zip", "'format' is not 'cca-bundle'");
     refused("\"format\"", "\"formal\"", "'format' is missing or is no string");
-    refused("\"version\": 2", "\"version\": \"2\"", "'version' is missing or is no integer");
+    refused("\"version\": 3", "\"version\": \"3\"", "'version' is missing or is no integer");
     refused("\"sample\"", "\"a\\nb\"", "'name' has control characters");
     refused("\"sample\"", "\"a\\u0000b\"", "'name' has control characters");
     refused("exact", "inexact", "'entropy_mode' is neither");
@@ -86,7 +86,7 @@ TEST_CASE("what is wrong with a manifest is said") {
 }
 
 TEST_CASE("another version of the bundle is a case of its own") {
-    CHECK_THROWS_WITH_AS(parse(replaced(kManifest, "\"version\": 2", "\"version\": 1")),
+    CHECK_THROWS_WITH_AS(parse(replaced(kManifest, "\"version\": 3", "\"version\": 1")),
                          doctest::Contains("export the checkpoint again"), UnsupportedBundleError);
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cca_export.coding_order import CodingState, symbol_bytes
 from cca_export.exact.averages import average_factors
 from cca_export.graphs import CodecGraph, codec_graphs
 from cca_export.network import CcaNetwork, ChannelLayerNorm, SimpleGate
@@ -71,17 +72,13 @@ def run_prior(graphs: Sequence[CodecGraph], picture: Tensor) -> Iterator[dict[st
     """
     modules = {graph.name: graph for graph in graphs}
     y, z_symbols = modules["analysis"].module(picture)
-    known: dict[str, Tensor] = {
-        "z_symbols": z_symbols,
-        "averages": torch.tensor(average_factors(*y.shape[2:])),
-    }
+    factors = torch.tensor(average_factors(*y.shape[2:]))
+    known = CodingState[Tensor]({"z_symbols": z_symbols, "averages": factors}, torch.cat)
     first = 0
     for graph in graphs:
         if not graph.name.startswith("prior_"):
             continue
-        values = graph.module(
-            **{spec.name: known[spec.name.removeprefix("previous_")] for spec in graph.inputs}
-        )
+        values = graph.module(**known.inputs(graph))
         outputs = dict(zip((spec.name for spec in graph.outputs), values, strict=True))
         if "means" in outputs:
             last = first + outputs["means"].shape[1]
@@ -89,7 +86,10 @@ def run_prior(graphs: Sequence[CodecGraph], picture: Tensor) -> Iterator[dict[st
             outputs["symbols"] = residual.clamp(*SYMBOLS).to(torch.int32)
             first = last
         yield outputs
-        known |= outputs
+        known.add(outputs)
+        if "symbols" in outputs:
+            symbols = outputs["symbols"].numpy(force=True)
+            known.add({"symbols": torch.from_numpy(symbol_bytes(symbols))})
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import numpy as np
 from cca_engines import digest
 from numpy.typing import NDArray
 
+from cca_export.coding_order import CodingState, symbol_bytes
 from cca_export.exact.averages import average_factors
 from cca_export.graphs import CodecGraph
 
@@ -108,7 +109,10 @@ def case_digests(
     return {
         graph.name: digest(
             {
-                spec.name: np.concatenate([outputs[graph.name][spec.name] for outputs in pictures])
+                spec.name: np.concatenate(
+                    [outputs[graph.name][spec.name] for outputs in pictures],
+                    axis=spec.shape.index("batch"),
+                )
                 for spec in graph.outputs
             }
         )
@@ -143,20 +147,20 @@ def _run_picture(
 ) -> dict[str, Mapping[str, NDArray[Any]]]:
     """Outputs of every prior graph for one picture of the batch, in coding order."""
     symbols = case.symbols[picture : picture + 1].astype(np.int32)
-    known: Arrays = {
+    start = {
         "z_symbols": case.z_symbols[picture : picture + 1].astype(np.int32),
         "averages": np.array(average_factors(*symbols.shape[2:]), dtype=np.float32),
     }
+    known = CodingState[NDArray[Any]](start, np.concatenate)
     first_channel = 0
     results = {}
     for graph in priors:
         if "means" in known:
             last_channel = first_channel + known["means"].shape[1]
-            known["symbols"] = np.ascontiguousarray(symbols[:, first_channel:last_channel])
+            known.add({"symbols": symbol_bytes(symbols[:, first_channel:last_channel])})
             first_channel = last_channel
-        inputs = {spec.name: known[spec.name.removeprefix("previous_")] for spec in graph.inputs}
-        results[graph.name] = run(graph.name, inputs)
-        known.update(results[graph.name])
+        results[graph.name] = run(graph.name, known.inputs(graph))
+        known.add(results[graph.name])
     return results
 
 

@@ -60,12 +60,14 @@ def _encode(
 ) -> tuple[float, float]:
     """Ideal bytes of the latents, and PSNR of the decoded picture in decibels."""
     bits = 0.0
-    outputs: dict[str, Tensor] = {}
+    y_hat: list[Tensor] = []
     for outputs in run_prior(graphs, picture):
+        if "y_hat" in outputs:
+            y_hat.append(outputs["y_hat"])
         if "symbols" in outputs:
             bits += code_length(outputs["symbols"], outputs["indexes"], tables)
     synthesis = next(graph for graph in graphs if graph.name == "synthesis")
-    decoded = synthesis.module(outputs["y_hat"])[0]
+    decoded = synthesis.module(torch.cat(y_hat))[0]
     error = torch.mean((decoded.double() - picture.double()) ** 2).item()
     return bits / 8, 10 * math.log10(255**2 / max(error, 1e-9))
 

@@ -34,7 +34,7 @@ from cca_export.exact.modules import (
     ExactLrp,
     ExactNafStack,
 )
-from cca_export.graphs import CodecGraph, TensorSpec, codec_graphs
+from cca_export.graphs import CodecGraph, TensorSpec, codec_graphs, known_latents, symbols_of
 from cca_export.network import CcaNetwork, NafStack
 from cca_export.tables import scale_table
 
@@ -71,11 +71,11 @@ class ExactScaleIndex(nn.Module):
         thresholds = torch.round(scale_table()[:-1] * 2**SCALE_BITS)
         scales = torch.arange(SCALES.low, SCALES.high + 1)
         indexes = torch.searchsorted(thresholds, scales.float(), side="left")
-        self.register_buffer("indexes", indexes.to(torch.uint8)[:, None])
+        self.register_buffer("indexes", indexes.to(torch.float32)[:, None])
 
     def forward(self, scales: Tensor) -> Tensor:
         """Integers within `SCALES`, any shape, to uint8 of the same shape."""
-        return F.embedding(scales.to(torch.int32), self.indexes).squeeze(-1)
+        return F.embedding(scales.to(torch.int32), self.indexes).squeeze(-1).to(torch.uint8)
 
 
 class ExactGroup(nn.Module):
@@ -119,7 +119,7 @@ class ExactFirstPrior(nn.Module):
 
 
 class ExactNextPrior(nn.Module):
-    """y_hat extended by the group before `group`, and the entropy parameters of `group`."""
+    """y_hat of the group before `group`, and the entropy parameters of `group`."""
 
     def __init__(self, network: CcaNetwork, group: int) -> None:
         super().__init__()
@@ -141,15 +141,14 @@ class ExactNextPrior(nn.Module):
         averages: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Inputs and outputs as `codec_graphs` lists them for this group, and `averages`."""
-        y_hat = self.lrp(previous_support, symbols.to(torch.float32) + previous_means)
-        if previous_y_hat is not None:
-            y_hat = torch.cat((previous_y_hat, y_hat), 1)
+        y_hat = self.lrp(previous_support, symbols_of(symbols) + previous_means)
+        group_y_hat = y_hat.transpose(0, 1)
         if self.group is None or self.context is None or latent_means is None:
-            return (y_hat,)
-        context = self.context(y_hat)
+            return (group_y_hat,)
+        context = self.context(torch.cat(known_latents(y_hat, previous_y_hat), 1))
         mean_context = torch.cat((latent_means, context), 1)
         scale_context = torch.cat((cast(Tensor, latent_scales), context), 1)
-        return (y_hat, *self.group(mean_context, scale_context, averages))
+        return (group_y_hat, *self.group(mean_context, scale_context, averages))
 
 
 class ExactPrior:

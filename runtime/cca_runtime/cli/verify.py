@@ -97,7 +97,12 @@ def _as_facts(bundle: Bundle, rows: Sequence[_Row]) -> dict[str, Any]:
                 "passed": row.passed,
                 "values": row.verification.compared,
                 "mismatches": [
-                    {"graph": mismatch.graph, "case": mismatch.case}
+                    {
+                        "graph": mismatch.graph,
+                        "case": mismatch.case,
+                        "values": mismatch.values,
+                        "differing": mismatch.differing,
+                    }
                     for mismatch in row.verification.mismatches
                 ],
                 "error": row.error,
@@ -130,7 +135,7 @@ def _complaints(rows: Sequence[_Row]) -> Iterator[str]:
         if row.error:
             yield f"{row.setting}: {row.error}"
         for mismatch in row.verification.mismatches:
-            yield f"{row.setting}: {mismatch.graph} differs on case '{mismatch.case}'"
+            yield f"{row.setting}: {mismatch}"
 
 
 def _total(rows: Sequence[_Row]) -> str:

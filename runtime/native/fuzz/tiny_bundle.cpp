@@ -56,7 +56,7 @@ TinyBundle make_tiny_bundle(bool exact) {
     identity += "tables " + hex_digest(tables) + "\n";
     const std::string mode = exact ? "exact" : "native";
     std::string manifest =
-        R"({"format": "cca-bundle", "version": 2, "name": "tiny", "entropy_mode": ")" + mode +
+        R"({"format": "cca-bundle", "version": 3, "name": "tiny", "entropy_mode": ")" + mode +
         R"(", "architecture": {"latent_channels": 3, "hyper_channels": 1, "group_sizes": [1, 2]}, )"
         R"("model_id": ")" +
         hex_digest(identity).substr(0, 16) + R"(", "tables": {)" +

@@ -10,7 +10,7 @@
 namespace cca {
 namespace {
 
-constexpr std::int64_t kVersion = 2;
+constexpr std::int64_t kVersion = 3;
 constexpr std::int64_t kMaxChannels = 1 << 16;
 constexpr std::int64_t kMaxGraphBytes = (std::int64_t{1} << 31) - 1;
 constexpr std::int64_t kMaxTablesBytes = std::int64_t{64} << 20;
