@@ -124,7 +124,7 @@ class OpenVinoEngine : public Engine {
     }
 
     TensorPtr upload(ElementType type, const Shape& shape, const void* host) override {
-        const ov::Tensor tensor(to_openvino(type), to_openvino(shape));
+        ov::Tensor tensor(to_openvino(type), to_openvino(shape));
         std::memcpy(tensor.data(), host, tensor.get_byte_size());
         return std::make_shared<OpenVinoTensor>(tensor);
     }
@@ -136,8 +136,8 @@ class OpenVinoEngine : public Engine {
     TensorPtr rows(const TensorPtr& whole, std::int64_t first, std::int64_t count) override {
         const std::size_t row =
             count_elements(rows_of(whole->shape, 1)) * element_bytes(whole->type);
-        auto* data =
-            static_cast<std::uint8_t*>(static_cast<const OpenVinoTensor&>(*whole).tensor.data());
+        ov::Tensor all = static_cast<const OpenVinoTensor&>(*whole).tensor;  // of the same memory
+        auto* data = static_cast<std::uint8_t*>(all.data());
         const ov::Tensor tensor(to_openvino(whole->type), to_openvino(rows_of(whole->shape, count)),
                                 data + static_cast<std::size_t>(first) * row);
         return std::make_shared<OpenVinoTensor>(tensor, whole);
