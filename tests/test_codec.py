@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cca_runtime
 import numpy as np
 import pytest
-from cca_engines import available_engines, fingerprint, open_engine
-from cca_runtime import BadInputError, FailureError, StreamError
+from cca_engines import Tensor, available_engines, fingerprint, open_engine, registry
+from cca_engines.onnxruntime import OnnxRuntimeEngine, OnnxRuntimeGraph
+from cca_runtime import BadInputError, Decoded, FailureError, StreamError
+from cca_runtime import codec as codec_module
 from cca_runtime._core import parse_stream, write_stream
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
@@ -260,7 +263,7 @@ def test_other_inputs_are_refused(default_codec: Codec) -> None:
         default_codec.encode({})  # type: ignore[call-overload]
 
 
-def test_threads_take_turns(default_codec: Codec, chelsea: NDArray[np.uint8]) -> None:
+def test_threads_do_not_meet(default_codec: Codec, chelsea: NDArray[np.uint8]) -> None:
     parts = [np.ascontiguousarray(chelsea[i : i + 64, : 64 + i]) for i in range(0, 60, 10)]
     expected = [default_codec.encode(part) for part in parts]
     streams: list[bytes | None] = [None] * len(parts)
@@ -274,3 +277,93 @@ def test_threads_take_turns(default_codec: Codec, chelsea: NDArray[np.uint8]) ->
     for thread in threads:
         thread.join()
     assert streams == expected
+
+
+class BatchingEngine(OnnxRuntimeEngine):
+    """The default engine, as if it were faster at three pictures at once."""
+
+    batch = 3
+
+    def __init__(self) -> None:
+        super().__init__(threads=1, optimisation="all")
+        self.batches: list[int] = []
+
+    def load(self, model: bytes, name: str) -> OnnxRuntimeGraph:
+        graph = super().load(model, name)
+        if name == "synthesis":
+            run = graph.run
+
+            def record(inputs: Mapping[str, Tensor], into: object = None) -> dict[str, Tensor]:
+                assert into is None or into == {}
+                self.batches.append(inputs["y_hat"].shape[1])
+                return run(inputs)
+
+            graph.run = record  # type: ignore[method-assign,assignment]
+        return graph
+
+
+def test_pictures_of_one_size_go_together_and_give_the_same_streams(
+    default_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    engine = BatchingEngine()
+    codec = Codec(default_codec.bundle, engine)
+    # All of one size when padded, but for the fifth.
+    sizes = [(64, 64), (60, 64), (33, 50), (64, 1), (64, 65), (64, 64), (64, 64)]
+    pictures = [np.ascontiguousarray(chelsea[30 : 30 + h, 90 : 90 + w]) for h, w in sizes]
+    streams = codec.encode(pictures)
+    assert streams == [default_codec.encode(picture) for picture in pictures]
+    for restored, stream in zip(codec.decode(streams), streams, strict=True):
+        np.testing.assert_allclose(restored, default_codec.decode(stream), atol=1)
+    assert sorted(engine.batches) == [1, 1, 2, 3]
+
+
+def test_one_bad_stream_among_many_is_an_error_in_its_place(
+    default_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    codec = Codec(default_codec.bundle, BatchingEngine())
+    picture = np.ascontiguousarray(chelsea[:64, :64])
+    good = default_codec.encode(picture)
+    info, payload = parse_stream(good)
+    # Well-formed as a container, so that only its batch finds out.
+    hollow = write_stream(info, payload[: len(payload) // 2])
+    results = list(codec.decode_each(iter([good, b"junk", good, hollow, good])))
+    kinds = [type(result).__name__ for result in results]
+    assert kinds == ["Decoded", "StreamError", "Decoded", "StreamError", "Decoded"]
+    expected = default_codec.decode(good)
+    for index in (0, 2, 4):
+        result = results[index]
+        assert isinstance(result, Decoded)
+        np.testing.assert_allclose(result.picture.pixels, expected, atol=1)
+    with pytest.raises(StreamError, match="payload"):
+        codec.decode([good, hollow])
+
+
+def test_pictures_that_cannot_be_stored_are_errors_in_their_place(default_codec: Codec) -> None:
+    small = np.zeros((2, 2, 3), np.uint8)
+    results = list(default_codec.encode_each([small, small.astype(np.float32), small]))
+    assert [type(result).__name__ for result in results] == ["Encoded", "BadInputError", "Encoded"]
+
+
+def test_auto_is_the_fastest_engine_that_works(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        codec_module, "engines_by_speed", lambda: ["abacus", "openvino", "onnxruntime"]
+    )
+    with caplog.at_level("INFO", logger="cca_runtime"):
+        assert cca_runtime.load(engine="auto").engine.name == "openvino"
+    assert caplog.messages == [
+        "engine abacus cannot be used: unknown engine 'abacus': choose one of "
+        + ", ".join(registry._BACKENDS)
+    ]
+
+
+def test_auto_is_the_default_engine_where_no_other_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec_module, "engines_by_speed", lambda: ["abacus", "onnxruntime"])
+    assert cca_runtime.load(engine="auto").engine.name == "onnxruntime"
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_codec_needs_workers(workers: int) -> None:
+    with pytest.raises(BadInputError, match="give 1 or more"):
+        cca_runtime.load(workers=workers)

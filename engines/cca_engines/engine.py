@@ -138,6 +138,11 @@ class Engine(Protocol):
         """The arithmetic in which this engine would rather run a graph that need not be exact."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many pictures of one size it would rather run a graph on at once."""
+        ...
+
     def load(self, model: bytes, name: str) -> Graph:
         """Load an ONNX model.
 

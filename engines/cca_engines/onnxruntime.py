@@ -78,6 +78,7 @@ class OnnxRuntimeEngine(HostMemory):
     name = "onnxruntime"
     deterministic = True
     precision: Precision = "float32"
+    batch = 1  # one keeps all cores busy
 
     def __init__(self, threads: int, optimisation: str) -> None:
         self._threads = threads

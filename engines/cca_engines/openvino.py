@@ -71,6 +71,7 @@ class OpenVinoEngine(HostMemory):
     name = "openvino"
     deterministic = True
     precision: Precision = "float32"
+    batch = 1  # one keeps all cores busy
 
     def __init__(self, threads: int) -> None:
         self._threads = threads

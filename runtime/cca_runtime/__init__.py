@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cca_runtime._core import StreamInfo
-    from cca_runtime.codec import Codec, Decoded, Encoded, load
+    from cca_runtime.codec import Codec, load
     from cca_runtime.errors import BadInputError, CcaError, FailureError, StreamError
     from cca_runtime.pictures import Picture
+    from cca_runtime.session import Decoded, Encoded
 
 __all__ = [
     "BadInputError",
@@ -38,8 +39,8 @@ _HOMES = {
     "BadInputError": "errors",
     "CcaError": "errors",
     "Codec": "codec",
-    "Decoded": "codec",
-    "Encoded": "codec",
+    "Decoded": "session",
+    "Encoded": "session",
     "FailureError": "errors",
     "Picture": "pictures",
     "StreamError": "errors",

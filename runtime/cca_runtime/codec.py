@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from cca_engines import (
     DEFAULT_ENGINE,
     Engine,
     EngineError,
-    Tensor,
-    fingerprint,
+    engines_by_speed,
     open_engine,
 )
-from cca_engines import fingerprint_backend as backend_of
 from numpy.typing import NDArray
 
-from cca_runtime._core import (
-    DEFAULT_MAX_PIXELS,
-    Decoder,
-    Encoder,
-    EntropyTables,
-    StreamInfo,
-    could_hold,
-    write_stream,
-)
+from cca_runtime._core import DEFAULT_MAX_PIXELS
 from cca_runtime.bundle import Bundle, open_bundle
-from cca_runtime.conformance import check_engine
-from cca_runtime.errors import BadInputError, FailureError, StreamError
-from cca_runtime.graph_runner import GraphRunner, engine_failures
-from cca_runtime.padding import Padding, choose_padding, crop, pad
+from cca_runtime.errors import BadInputError, CcaError, FailureError
+from cca_runtime.graph_runner import GraphRunner
+from cca_runtime.padding import choose_padding
 from cca_runtime.pictures import (
     Picture,
     Pixels,
@@ -43,50 +31,29 @@ from cca_runtime.pictures import (
     from_array,
     from_pil,
 )
-from cca_runtime.prior_loop import CodeGroup, run_prior
+from cca_runtime.pipeline import in_batches, run_in_order
+from cca_runtime.plans import plan_options
+from cca_runtime.session import Decoded, Encoded, Session, Stream, Tables, padded_size
 from cca_runtime.stopwatch import Stopwatch
-from cca_runtime.streams import parse, stream_errors
+from cca_runtime.streams import parse
 
 if TYPE_CHECKING:
     from PIL import Image
 
     PictureLike = NDArray[Any] | Image.Image | Picture
 
-_SYMBOL_MIN, _SYMBOL_MAX = -(1 << 15), (1 << 15) - 1
-_SCALE = 16
-"""Latents are this much smaller than the padded picture; hyper-latents another 4 times."""
+FASTEST = "auto"
+"""As an engine: the fastest that works here."""
 
+_WORKERS = 2
+"""Pictures under way at once: while the coder is at one, the engine runs another's graphs."""
 
-@dataclass(frozen=True)
-class Encoded:
-    """A coded picture.
+_BATCH_PIXELS = 1 << 24
+"""Pictures in a batch have no more together."""
 
-    Attributes:
-        data: The stream, a whole `.cca` file.
-        info: Its header.
-        reconstruction: uint8 [H, W, 3], what `decode` will give, if it was asked for.
-        notes: What could not be kept of the picture, one sentence each.
-        seconds: Wall-clock seconds by stage: load, analysis, prior, coder, synthesis.
-    """
-
-    data: bytes
-    info: StreamInfo
-    reconstruction: Pixels | None
-    notes: tuple[str, ...]
-    seconds: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A decoded picture.
-
-    Attributes:
-        picture: Pixels and metadata.
-        seconds: Wall-clock seconds by stage: load, prior, coder, synthesis.
-    """
-
-    picture: Picture
-    seconds: Mapping[str, float]
+_log = logging.getLogger(__name__)
+_Item = TypeVar("_Item")
+_Coded = TypeVar("_Coded")
 
 
 def load(
@@ -94,29 +61,47 @@ def load(
     engine: str = DEFAULT_ENGINE,
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    workers: int = _WORKERS,
 ) -> Codec:
     """Open a model.
 
     The first time a model in exact mode meets an engine on this machine, the engine
-    is compared with the bundle's fast conformance cases.
+    is compared with the bundle's fast conformance cases; one that compiles plans always is.
 
     Args:
         path_or_name: A bundle directory, the name of a model that ships with the
             package, or None for the default model.
-        engine: The backend that runs the graphs.
+        engine: The backend that runs the graphs; `auto` for the fastest that works here (why
+            others do not is logged).
         max_pixels: Streams and pictures of more pixels than this, padding included,
             are refused.
+        workers: Pictures that are coded at once, of a list or for threads.
 
     Raises:
         BadInputError: No such bundle, or it is broken.
-        FailureError: The engine is unknown or not installed, or does not compute the
-            model exactly.
+        FailureError: The engine is unknown or not installed, cannot be used here, or does
+            not compute the model exactly.
     """
+    bundle = open_bundle(path_or_name)
+    if engine != FASTEST:
+        return _load(bundle, engine, max_pixels, workers)
+    *faster, surest = engines_by_speed()
+    for name in faster:
+        try:
+            codec = _load(bundle, name, max_pixels, workers)
+            codec.load_prior()
+            return codec
+        except FailureError as error:
+            _log.info("engine %s cannot be used: %s", name, error)
+    return _load(bundle, surest, max_pixels, workers)
+
+
+def _load(bundle: Bundle, engine: str, max_pixels: int, workers: int) -> Codec:
     try:
-        opened = open_engine(engine)
+        opened = open_engine(engine, plans=plan_options(bundle))
     except EngineError as error:
         raise FailureError(str(error)) from error
-    codec = Codec(open_bundle(path_or_name), opened, max_pixels=max_pixels)
+    codec = Codec(bundle, opened, max_pixels=max_pixels, workers=workers)
     codec.check_engine()
     return codec
 
@@ -125,26 +110,34 @@ class Codec:
     """Encodes and decodes pictures with one model on one engine.
 
     Graphs are loaded when first needed, so a codec that only decodes never loads
-    the analysis transform. Calls from several threads take turns.
+    the analysis transform. Any number of threads may use it; `workers` of them code at a
+    time, the others wait.
     """
 
     def __init__(
-        self, bundle: Bundle, engine: Engine, *, max_pixels: int = DEFAULT_MAX_PIXELS
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        *,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        workers: int = _WORKERS,
     ) -> None:
+        if workers < 1:
+            raise BadInputError(f"{workers} workers cannot code pictures: give 1 or more")
         self.bundle = bundle
         self.engine = engine
         self.max_pixels = max_pixels
+        self.workers = workers
         self._graphs = GraphRunner(bundle, engine)
-        self._exact = bundle.entropy_mode == "exact"
-        self._tables: dict[str, EntropyTables] | None = None
-        self._turn = threading.Lock()
+        first = Session(bundle, engine, self._graphs, Tables(bundle))
+        self._sessions = _SessionPool(first, workers)
 
     @overload
     def encode(self, image: NDArray[Any] | Image.Image | Picture) -> bytes: ...
     @overload
     def encode(self, image: Sequence[NDArray[Any] | Image.Image | Picture]) -> list[bytes]: ...
     def encode(self, image: PictureLike | Sequence[PictureLike]) -> bytes | list[bytes]:
-        """Encode one picture, or each of a list.
+        """Encode one picture, or each of a list (`encode_each`).
 
         Args:
             image: numpy uint8 [H, W, 3] (or grey [H, W]), a PIL image, or a `Picture`.
@@ -157,7 +150,7 @@ class Codec:
             FailureError: The engine failed, for instance for lack of memory.
         """
         if isinstance(image, Sequence):
-            return [self.encode_picture(one).data for one in image]
+            return [encoded.data for encoded in _or_raise(self.encode_each(image))]
         return self.encode_picture(image).data
 
     @overload
@@ -167,7 +160,7 @@ class Codec:
     def decode(
         self, data: bytes | bytearray | memoryview | Sequence[bytes]
     ) -> Pixels | list[Pixels]:
-        """Decode one stream, or each of a list.
+        """Decode one stream, or each of a list (`decode_each`).
 
         Returns:
             uint8 [H, W, 3], or a list of them.
@@ -179,7 +172,69 @@ class Codec:
         """
         if isinstance(data, bytes | bytearray | memoryview):
             return self.decode_stream(bytes(data)).picture.pixels
-        return [self.decode_stream(one).picture.pixels for one in data]
+        return [decoded.picture.pixels for decoded in _or_raise(self.decode_each(data))]
+
+    def encode_each(
+        self,
+        images: Iterable[PictureLike],
+        *,
+        background: str | None = None,
+        reconstruct: bool = False,
+    ) -> Iterator[Encoded | CcaError]:
+        """Encode pictures, several at once, while the results are used.
+
+        Neighbours of one size go through an engine together where that is faster and
+        changes no stream. Pictures are taken a few ahead of the results.
+
+        Args:
+            images: As for `encode`.
+            background: As for `encode_picture`.
+            reconstruct: As for `encode_picture`.
+
+        Returns:
+            In the pictures' order; for one that fails, the error in its place.
+        """
+
+        def prepare(image: PictureLike) -> Picture | CcaError:
+            try:
+                return self._prepare(image, background)
+            except CcaError as error:
+                return error
+
+        def size(picture: Picture) -> tuple[int, int]:
+            height, width = picture.pixels.shape[:2]
+            left, top, right, bottom = choose_padding(height, width)
+            return left + width + right, top + height + bottom
+
+        def code(pictures: Sequence[Picture]) -> list[Encoded]:
+            with self._sessions.take() as session:
+                return session.encode(pictures, reconstruct=reconstruct)
+
+        return self._code_each(map(prepare, images), size, code)
+
+    def decode_each(
+        self, streams: Iterable[bytes | bytearray | memoryview]
+    ) -> Iterator[Decoded | CcaError]:
+        """Decode streams, several at once, while the results are used.
+
+        Args:
+            streams: Taken a few ahead of the results.
+
+        Returns:
+            In the streams' order; for one that fails, the error in its place.
+        """
+
+        def prepare(data: bytes | bytearray | memoryview) -> Stream | CcaError:
+            try:
+                return self._parse(bytes(data))
+            except CcaError as error:
+                return error
+
+        def code(streams: Sequence[Stream]) -> list[Decoded]:
+            with self._sessions.take() as session:
+                return session.decode(streams)
+
+        return self._code_each(map(prepare, streams), lambda s: padded_size(s.info), code)
 
     def encode_picture(
         self,
@@ -199,11 +254,10 @@ class Codec:
             BadInputError: As `encode`.
             FailureError: As `encode`.
         """
-        picture = _as_picture(image, background, self.max_pixels)
-        height, width = picture.pixels.shape[:2]
-        check_size(width, height, self.max_pixels)
-        with self._turn, engine_failures(self.engine):
-            return self._encode(picture, reconstruct)
+        picture = self._prepare(image, background)
+        with self._sessions.take() as session:
+            (encoded,) = session.encode([picture], reconstruct=reconstruct)
+        return encoded
 
     def decode_stream(self, data: bytes) -> Decoded:
         """Decode one stream with its metadata and timings.
@@ -213,10 +267,10 @@ class Codec:
             BadInputError: As `decode`.
             FailureError: As `decode`.
         """
-        info, payload = parse(data, max_pixels=self.max_pixels)
-        with self._turn, engine_failures(self.engine):
-            self._check_stream(info)
-            return self._decode(info, payload)
+        stream = self._parse(data)
+        with self._sessions.take() as session:
+            (decoded,) = session.decode([stream])
+        return decoded
 
     def check_engine(self) -> None:
         """Compare the engine with the bundle's fast conformance cases, once on a machine.
@@ -227,141 +281,103 @@ class Codec:
             BadInputError: The bundle is broken.
             FailureError: The engine computes something else, or cannot run a graph.
         """
-        if self._exact:
-            with self._turn, engine_failures(self.engine):
-                check_engine(self.bundle, self.engine, self._graphs)
+        with self._sessions.take() as session:
+            session.check_engine()
 
-    def _encode(self, picture: Picture, reconstruct: bool) -> Encoded:
-        watch = Stopwatch()
+    def load_prior(self) -> None:
+        """Load the prior's graphs now rather than with the first picture.
+
+        Raises:
+            BadInputError: The bundle is broken.
+            FailureError: The engine cannot load a graph.
+        """
+        self._graphs.load(self.bundle.prior_graphs, Stopwatch())
+
+    def _prepare(self, image: PictureLike, background: str | None) -> Picture:
+        picture = _as_picture(image, background, self.max_pixels)
         height, width = picture.pixels.shape[:2]
-        padding = choose_padding(height, width)
-        self._graphs.load(["analysis", *self.bundle.prior_graphs], watch)
-        with watch.stage("analysis"):
-            padded = pad(picture.pixels, padding)
-            image = self.engine.to_device(padded[None])
-            latents = self._graphs.run("analysis", {"image": image}, watch=watch)
-            y = self.engine.to_host(latents["y"])
-            z_symbols = _clip_symbols(self.engine.to_host(latents["z_symbols"]))
-        tables = self._load_tables(watch)
-        encoder = Encoder()
-        self._push_hyper_latents(encoder, z_symbols, tables["z"], watch)
-        first_channel = np.cumsum([0, *self.bundle.group_sizes])
+        check_size(width, height, self.max_pixels)
+        return picture
 
-        def code_group(group: int, indexes: NDArray[np.uint8], means: Tensor) -> NDArray[np.int32]:
-            channels = y[:, first_channel[group] : first_channel[group + 1]]
-            symbols = _round_residual(channels, self.engine.to_host(means))
-            with watch.stage("coder"):
-                encoder.push(symbols, indexes, tables["gaussian"])
-            return symbols
+    def _parse(self, data: bytes) -> Stream:
+        return Stream(*parse(data, max_pixels=self.max_pixels))
 
-        with watch.stage("prior"):
-            y_hat = self._run_prior(z_symbols, code_group, watch)
-        with watch.stage("coder"):
-            info = StreamInfo(
-                width=width,
-                height=height,
-                padding=padding,
-                model_id=self.bundle.model_id,
-                entropy_mode=self.bundle.entropy_mode,
-                fingerprint=None if self._exact else self._fingerprint(),
-                icc=picture.icc,
-                exif=picture.exif,
-                xmp=picture.xmp,
-            )
-            data = write_stream(info, encoder.finish())
-        pixels = self._synthesise(y_hat, padding, watch) if reconstruct else None
-        return Encoded(data, info, pixels, picture.notes, watch.seconds)
-
-    def _decode(self, info: StreamInfo, payload: bytes) -> Decoded:
-        watch = Stopwatch()
-        padding = Padding(*info.padding)
-        tables = self._load_tables(watch)
-        with stream_errors():
-            decoder = Decoder(payload)
-        # First of all: a payload too small for its picture costs no memory and no graph runs.
-        shape = self._hyper_shape(info)
-        if not could_hold(len(payload), tables["z"], math.prod(shape[2:])):
-            raise StreamError("payload exhausted: it is too small for a picture of this size")
-        with watch.stage("coder"), stream_errors():
-            z_symbols = decoder.pull(_channel_indexes(shape), tables["z"])
-        self._graphs.load([*self.bundle.prior_graphs, "synthesis"], watch)
-
-        def code_group(
-            group: int,  # noqa: ARG001 - a decoder reads groups in the stream's order
-            indexes: NDArray[np.uint8],
-            means: Tensor,  # noqa: ARG001 - and needs no means to read them
-        ) -> NDArray[np.int32]:
-            with watch.stage("coder"), stream_errors():
-                return decoder.pull(indexes, tables["gaussian"])
-
-        with watch.stage("prior"):
-            y_hat = self._run_prior(z_symbols, code_group, watch)
-        with stream_errors():
-            decoder.finish()
-        pixels = self._synthesise(y_hat, padding, watch)
-        return Decoded(Picture(pixels, info.icc, info.exif, info.xmp), watch.seconds)
-
-    def _run_prior(
-        self, z_symbols: NDArray[np.int32], code_group: CodeGroup, watch: Stopwatch
-    ) -> Tensor:
-        run = partial(self._graphs.run, watch=watch)
-        sizes = self.bundle.group_sizes
-        averaging = self.bundle.averaging_graphs
-        return run_prior(run, self.engine, sizes, z_symbols, code_group, averaging=averaging)
-
-    def _push_hyper_latents(
+    def _code_each(
         self,
-        encoder: Encoder,
-        z_symbols: NDArray[np.int32],
-        tables: EntropyTables,
-        watch: Stopwatch,
-    ) -> None:
-        with watch.stage("coder"):
-            encoder.push(z_symbols, _channel_indexes(z_symbols.shape), tables)
+        items: Iterable[_Item | CcaError],
+        size: Callable[[_Item], tuple[int, int]],
+        code: Callable[[Sequence[_Item]], list[_Coded]],
+    ) -> Iterator[_Coded | CcaError]:
+        """Run `code` on batches of items whose padded `size` is the same."""
 
-    def _hyper_shape(self, info: StreamInfo) -> tuple[int, int, int, int]:
-        """Shape of a stream's hyper-latents: [1, Z, h/4, w/4]."""
-        left, top, right, bottom = info.padding
-        rows = (info.height + top + bottom) // (4 * _SCALE)
-        columns = (info.width + left + right) // (4 * _SCALE)
-        return 1, self.bundle.hyper_channels, rows, columns
+        def key(item: _Item | CcaError) -> tuple[int, int] | None:
+            return None if isinstance(item, CcaError) else size(item)
 
-    def _synthesise(self, y_hat: Tensor, padding: Padding, watch: Stopwatch) -> Pixels:
-        with watch.stage("synthesis"):
-            image = self._graphs.run("synthesis", {"y_hat": y_hat}, watch=watch)["image"]
-            return crop(self.engine.to_host(image)[0], padding)
+        def most(item: _Item | CcaError) -> int:
+            # A float prior's results may depend on the batch, and the decoder's is another.
+            if isinstance(item, CcaError) or self.bundle.entropy_mode != "exact":
+                return 1
+            width, height = size(item)
+            return min(self.engine.batch, max(1, _BATCH_PIXELS // (width * height)))
 
-    def _load_tables(self, watch: Stopwatch) -> dict[str, EntropyTables]:
-        if self._tables is None:
-            with watch.stage("load"):
-                self._tables = self.bundle.read_tables()
-        return self._tables
+        def work(batch: Sequence[_Item | CcaError]) -> list[_Coded | CcaError]:
+            return _code_or_explain(batch, code)
 
-    def _check_stream(self, info: StreamInfo) -> None:
-        """Refuse a stream that this model on this engine would decode to something else."""
-        if info.model_id != self.bundle.model_id:
-            raise BadInputError(
-                f"the stream was made with model {info.model_id.hex()}, and this is "
-                f"'{self.bundle.name}' {self.bundle.model_id.hex()}: "
-                "decode it with the bundle that made it"
-            )
-        if info.entropy_mode != self.bundle.entropy_mode:
-            raise BadInputError(
-                f"the stream's entropy mode is '{info.entropy_mode}', "
-                f"the model's is '{self.bundle.entropy_mode}'"
-            )
-        if info.fingerprint is None:
-            return
-        own = self._fingerprint()
-        if info.fingerprint != own:
-            raise BadInputError(
-                f"the stream can only be decoded by the engine that made it: "
-                f"{backend_of(info.fingerprint)} with fingerprint {info.fingerprint.hex()}; "
-                f"this is {own.hex()} ({self.engine.description})"
-            )
+        for results in run_in_order(work, in_batches(items, key, most), self.workers):
+            yield from results
 
-    def _fingerprint(self) -> bytes:
-        return fingerprint(self.engine, self._graphs.identities(self.bundle.prior_graphs))
+
+class _SessionPool:
+    """Sessions for as many threads as may code at once."""
+
+    def __init__(self, first: Session, most: int) -> None:
+        self._first = first
+        self._idle = [first]
+        self._room = threading.Semaphore(most)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def take(self) -> Iterator[Session]:
+        """A session for this thread alone, when there is one."""
+        with self._room:
+            session = self._pop()
+            try:
+                yield session
+            finally:
+                with self._turn:
+                    self._idle.append(session)
+
+    def _pop(self) -> Session:
+        with self._turn:
+            # The one used last: its memory and recordings are warm.
+            return self._idle.pop() if self._idle else self._first.twin()
+
+
+def _code_or_explain(
+    batch: Sequence[_Item | CcaError], code: Callable[[Sequence[_Item]], list[_Coded]]
+) -> list[_Coded | CcaError]:
+    """`code` of a batch; where that fails, of each alone, with errors in their places."""
+    items: list[_Item] = []
+    for item in batch:
+        if isinstance(item, CcaError):  # always alone
+            return [item]
+        items.append(item)
+    try:
+        return [*code(items)]
+    except CcaError as error:
+        if len(items) == 1:
+            return [error]
+    except MemoryError:
+        if len(items) == 1:
+            return [FailureError("not enough memory for this picture")]
+    return [result for item in items for result in _code_or_explain([item], code)]
+
+
+def _or_raise(results: Iterable[_Coded | CcaError]) -> Iterator[_Coded]:
+    for result in results:
+        if isinstance(result, CcaError):
+            raise result
+        yield result
 
 
 def _as_picture(image: PictureLike, background: str | None, max_pixels: int) -> Picture:
@@ -377,22 +393,3 @@ def _as_picture(image: PictureLike, background: str | None, max_pixels: int) -> 
     raise BadInputError(
         f"cannot encode a {type(image).__name__}: pass a numpy array or a PIL image"
     )
-
-
-def _channel_indexes(shape: tuple[int, ...]) -> NDArray[np.uint16]:
-    """Table index of each hyper-latent, which is its channel: uint16 [1, Z, h, w]."""
-    channels = np.arange(shape[1], dtype=np.uint16)[None, :, None, None]
-    return np.ascontiguousarray(np.broadcast_to(channels, shape))
-
-
-def _clip_symbols(symbols: NDArray[np.int32]) -> NDArray[np.int32]:
-    return np.clip(symbols, _SYMBOL_MIN, _SYMBOL_MAX)
-
-
-def _round_residual(y: NDArray[np.float32], means: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Symbols of a group, round(y - means), within what the coder can store."""
-    residual = np.rint(y - means)
-    if not np.isfinite(residual).all():
-        raise FailureError("the model gives infinite or undefined latents for this picture")
-    symbols: NDArray[np.int32] = np.clip(residual, _SYMBOL_MIN, _SYMBOL_MAX).astype(np.int32)
-    return symbols

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -14,12 +15,25 @@ from cca_runtime.stopwatch import Stopwatch
 
 
 class GraphRunner:
-    """Runs a bundle's graphs by name; each is loaded when first needed, and kept."""
+    """Runs a bundle's graphs by name; each is loaded when first needed, and kept.
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+    Several threads may load graphs at a time, and one at a time may run them.
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine, original: GraphRunner | None = None) -> None:
         self._bundle = bundle
         self._engine = engine
+        self._original = original
         self._graphs: dict[str, Graph] = {}
+        self._turn = threading.Lock()
+
+    def twin(self, engine: Engine) -> GraphRunner:
+        """The same graphs for another thread, which are still loaded only once.
+
+        Args:
+            engine: A twin of this one's engine.
+        """
+        return GraphRunner(self._bundle, engine, self)
 
     def load(self, names: Iterable[str], watch: Stopwatch) -> None:
         """Load several graphs at once: engines compile a graph on one thread.
@@ -28,11 +42,12 @@ class GraphRunner:
             BadInputError: As `run`.
             FailureError: As `run`.
         """
-        missing = [name for name in names if name not in self._graphs]
-        if not missing:
+        names = list(names)
+        if all(name in self._graphs for name in names):
             return
-        with watch.stage("load"), ThreadPoolExecutor() as pool:
-            self._graphs.update(zip(missing, pool.map(self._load, missing), strict=True))
+        with watch.stage("load"), self._turn:
+            missing = [name for name in names if name not in self._graphs]
+            self._graphs.update(zip(missing, self._obtain(missing), strict=True))
 
     def identities(self, names: Iterable[str]) -> list[str]:
         """What each graph's results depend on beside the engine's description.
@@ -67,6 +82,15 @@ class GraphRunner:
         self.load([name], watch)
         with engine_failures(self._engine):
             return _Outputs(self._graphs[name].run(inputs, into), name)
+
+    def _obtain(self, names: Sequence[str]) -> list[Graph]:
+        if self._original is not None:
+            self._original.load(names, Stopwatch())
+            loaded = self._original._graphs
+            with engine_failures(self._engine):
+                return [loaded[name].twin(self._engine) for name in names]
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(self._load, names))
 
     def _load(self, name: str) -> Graph:
         model = self._bundle.read_graph(name, self._engine.precision)

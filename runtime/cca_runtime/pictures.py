@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -61,11 +60,8 @@ def read_picture(
     if not data:
         raise BadInputError("the picture is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():
-            # The caller bounds the size itself; Pillow's advice would reach nobody.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                return from_pil(image, background, max_pixels=max_pixels)
+        with Image.open(io.BytesIO(data)) as image:
+            return from_pil(image, background, max_pixels=max_pixels)
     except UnidentifiedImageError as error:
         raise BadInputError("not a picture in a format that Pillow can read") from error
     except Image.DecompressionBombError as error:

@@ -134,7 +134,11 @@ def _add_coding(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="BUNDLE", help="model bundle, or name of a shipped model"
     )
     parser.add_argument(
-        "--engine", default="onnxruntime", help="what runs the graphs (default: onnxruntime)"
+        "--engine",
+        default="onnxruntime",
+        metavar="NAME|auto",
+        help="what runs the graphs: onnxruntime (default), openvino, tensorrt, tensorrt-rtx, cuda; "
+        "auto: the fastest that works here",
     )
     parser.add_argument(
         "--max-pixels",

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         seconds = {**decoded.seconds, **watch.seconds}
         return Result(output, facts, f"{width}x{height}", seconds, notes)
 
-    return run_jobs(options, outputs, work)
+    return run_jobs(options, outputs, work, codec.workers)
 
 
 def _extension(output: str, default: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import warnings
 from typing import Any
 
 from PIL import Image
@@ -24,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
     codec = open_codec(options)
     # Pillow holds to this also where only it can see the size, as in icons.
     Image.MAX_IMAGE_PIXELS = codec.max_pixels
+    # Half of that is nothing to warn of.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
     def work(source: str, data: bytes, target: str) -> Result:  # noqa: ARG001
         watch = Stopwatch()
@@ -53,4 +56,4 @@ def run(options: argparse.Namespace) -> int:
         seconds["load"] = seconds.get("load", 0.0) + watch.seconds["load"]
         return Result(encoded.data, facts, summary, seconds, encoded.notes)
 
-    return run_jobs(options, outputs, work)
+    return run_jobs(options, outputs, work, codec.workers)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from cca_runtime.errors import BadInputError, FailureError
 
 STANDARD = "-"
+
+_MASK_TURN = threading.Lock()
 
 
 def read_input(name: str) -> bytes:
@@ -134,6 +137,7 @@ def _replace_file(path: Path, data: bytes) -> None:
 
 def _default_mode() -> int:
     """Permissions of a file that open() would create; mkstemp's are for its owner alone."""
-    mask = os.umask(0)
-    os.umask(mask)
+    with _MASK_TURN:  # the mask can only be read by setting it
+        mask = os.umask(0)
+        os.umask(mask)
     return 0o666 & ~mask

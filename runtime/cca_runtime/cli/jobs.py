@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 from cca_runtime.cli.files import STANDARD, read_input, write_output
 from cca_runtime.codec import Codec, load
 from cca_runtime.errors import CcaError, FailureError
+from cca_runtime.pipeline import run_in_order
 from cca_runtime.stopwatch import Stopwatch
 
 _BAR_WIDTH = 30
@@ -43,6 +45,7 @@ Work = Callable[[str, bytes, str], Result]
 def open_codec(options: argparse.Namespace) -> Codec:
     """The codec that `--model`, `--engine` and `--max-pixels` ask for."""
     limit = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
+    _log_to_stderr(options)
     codec = load(options.model, options.engine, **limit)
     if options.verbose:
         _say(f"model {codec.bundle.name} {codec.bundle.model_id.hex()} from {codec.bundle.path}")
@@ -50,8 +53,14 @@ def open_codec(options: argparse.Namespace) -> Codec:
     return codec
 
 
-def run_jobs(options: argparse.Namespace, outputs: Sequence[str], work: Work) -> int:
-    """Run `work` on every input, report each, and go on after errors.
+def run_jobs(options: argparse.Namespace, outputs: Sequence[str], work: Work, workers: int) -> int:
+    """Run `work` on every input, report each in order, and go on after errors.
+
+    Args:
+        options: Of the command.
+        outputs: One for each input.
+        work: Called by several threads at once.
+        workers: How many.
 
     Returns:
         0 if all went well; the error's own exit code if there was one file; 1 otherwise.
@@ -59,22 +68,37 @@ def run_jobs(options: argparse.Namespace, outputs: Sequence[str], work: Work) ->
     inputs: list[str] = options.inputs
     codes: list[int] = []
     progress = _Progress(len(inputs), enabled=not options.quiet and not options.verbose)
-    for source, target in zip(inputs, outputs, strict=True):
-        progress.show(len(codes), source)
-        code, message = _run_job(options, source, target, work)
+    files = list(zip(inputs, outputs, strict=True))
+
+    def run(file: tuple[str, str]) -> _Report:
+        return _run_job(options, *file, work)
+
+    progress.show(0, inputs[0])
+    for (_, target), report in zip(files, run_in_order(run, files, workers), strict=True):
         progress.clear()
-        if message:
-            # The report makes way where the data itself goes to standard output.
-            to_stdout = code == 0 and target != STANDARD
-            (sys.stdout if to_stdout else sys.stderr).write(message)
-        codes.append(code)
+        sys.stderr.write(report.notes)
+        # The report makes way where the data itself goes to standard output.
+        to_stdout = report.code == 0 and target != STANDARD
+        (sys.stdout if to_stdout else sys.stderr).write(report.message)
+        codes.append(report.code)
+        progress.show(len(codes), inputs[min(len(codes), len(inputs) - 1)])
+    progress.clear()
     if len(codes) == 1:
         return codes[0]
     return 1 if any(codes) else 0
 
 
-def _run_job(options: argparse.Namespace, source: str, target: str, work: Work) -> tuple[int, str]:
-    """Do one file. Returns its exit code and what to print, with line ends."""
+@dataclass(frozen=True)
+class _Report:
+    """What to say of one file, with line ends, and its exit code."""
+
+    code: int
+    message: str = ""
+    notes: str = ""
+
+
+def _run_job(options: argparse.Namespace, source: str, target: str, work: Work) -> _Report:
+    """Do one file."""
     watch = Stopwatch()
     try:
         with watch.stage("load"):
@@ -83,23 +107,23 @@ def _run_job(options: argparse.Namespace, source: str, target: str, work: Work) 
         with watch.stage("write"):
             write_output(target, result.data)
     except CcaError as error:
-        return error.exit_code, f"cca-run: error: {_display(source)}: {error}\n"
+        return _Report(error.exit_code, f"cca-run: error: {_display(source)}: {error}\n")
     except MemoryError:
         failure = FailureError("not enough memory for this picture")
-        return failure.exit_code, f"cca-run: error: {_display(source)}: {failure}\n"
-    for note in result.notes:
-        if not options.quiet:
-            sys.stderr.write(f"cca-run: note: {_display(source)}: {note}\n")
+        return _Report(failure.exit_code, f"cca-run: error: {_display(source)}: {failure}\n")
     seconds = _merge(result.seconds, watch.seconds)
     if options.json:
         facts = {"input": source, "output": target, **result.facts}
         facts["seconds"] = {stage: round(value, 6) for stage, value in seconds.items()}
-        return 0, json.dumps(facts) + "\n"
+        message = json.dumps(facts) + "\n"
+    else:
+        stages = ", ".join(f"{stage} {value:.3f}" for stage, value in seconds.items())
+        arrow = f"{_display(source)} -> {_display(target)}"
+        message = f"{arrow}: {result.summary}, {sum(seconds.values()):.2f} s ({stages})\n"
     if options.quiet:
-        return 0, ""
-    stages = ", ".join(f"{stage} {value:.3f}" for stage, value in seconds.items())
-    arrow = f"{_display(source)} -> {_display(target)}"
-    return 0, f"{arrow}: {result.summary}, {sum(seconds.values()):.2f} s ({stages})\n"
+        return _Report(0, message if options.json else "")
+    notes = [f"cca-run: note: {_display(source)}: {note}\n" for note in result.notes]
+    return _Report(0, message, "".join(notes))
 
 
 def _merge(inner: dict[str, float], outer: dict[str, float]) -> dict[str, float]:
@@ -108,6 +132,17 @@ def _merge(inner: dict[str, float], outer: dict[str, float]) -> dict[str, float]
     seconds |= {stage: value for stage, value in inner.items() if stage != "load"}
     seconds["write"] = outer["write"] + inner.get("write", 0.0)
     return seconds
+
+
+def _log_to_stderr(options: argparse.Namespace) -> None:
+    """What the runtime has to say: that something takes long; with -v, why it chose what it did."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("cca-run: %(message)s"))
+    log = logging.getLogger("cca_runtime")
+    log.handlers = [handler]
+    log.propagate = False
+    verbosity = logging.INFO if options.verbose else logging.WARNING
+    log.setLevel(logging.ERROR if options.quiet else verbosity)
 
 
 def _display(name: str) -> str:

@@ -1,0 +1,52 @@
+"""Work on many things at once, with results in order and no more under way than needed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def run_in_order(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
+) -> Iterator[_Result]:
+    """Results of `work`, in the items' order, computed by threads ahead of their use.
+
+    An item is taken when a worker is about to be free for it, so a generator of items
+    need not hold them all; what is done waits, one result a worker at most.
+
+    Args:
+        work: Called once for each item. What it raises ends the iteration in its place;
+            work that has begun is finished first.
+        items: What to work on; taken by the thread that asks for results.
+        workers: Threads.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="cca")
+    pending: deque[Future[_Result]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def in_batches(
+    items: Iterable[_Item], key: Callable[[_Item], Hashable], most: Callable[[_Item], int]
+) -> Iterator[list[_Item]]:
+    """Neighbours with equal keys, at most `most` of the first one together; order is kept."""
+    batch: list[_Item] = []
+    for item in items:
+        if batch and (key(item) != key(batch[0]) or len(batch) >= most(batch[0])):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
