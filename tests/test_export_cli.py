@@ -59,7 +59,7 @@ def export(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Export
 def test_manifest_describes_the_model(export: Export) -> None:
     manifest = export.manifest
     assert manifest["format"] == "cca-bundle"
-    assert manifest["version"] == 2
+    assert manifest["version"] == 3
     assert manifest["name"] == "tiny"
     assert manifest["entropy_mode"] == "exact"
     assert manifest["architecture"]["group_sizes"] == list(GROUP_SIZES)
@@ -90,7 +90,11 @@ def test_manifest_describes_inputs_and_outputs(export: Export) -> None:
     }
     assert graphs["prior_1"]["outputs"]["y_hat"] == {
         "dtype": "float32",
-        "shape": ["batch", 2, *latent],
+        "shape": [2, "batch", *latent],
+    }
+    assert graphs["prior_2"]["inputs"]["symbols"] == {
+        "dtype": "uint8",
+        "shape": ["batch", 3, *latent, 2],
     }
     assert graphs["prior_1"]["outputs"]["indexes"] == {
         "dtype": "uint8",
@@ -99,10 +103,9 @@ def test_manifest_describes_inputs_and_outputs(export: Export) -> None:
     assert graphs["prior_2"]["inputs"].keys() == {
         "previous_means",
         "previous_support",
-        "previous_y_hat",
         "symbols",
     }
-    assert graphs["prior_2"]["outputs"].keys() == {"y_hat"}
+    assert graphs["prior_2"]["outputs"]["y_hat"]["shape"] == [3, "batch", *latent]
 
 
 def test_model_id_covers_what_symbols_depend_on(export: Export) -> None:

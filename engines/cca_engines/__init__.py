@@ -13,6 +13,7 @@ from cca_engines.engine import (
 from cca_engines.registry import (
     DEFAULT_ENGINE,
     available_engines,
+    engines_by_speed,
     fingerprint,
     fingerprint_backend,
     open_engine,
@@ -31,6 +32,7 @@ __all__ = [
     "Tensor",
     "available_engines",
     "digest",
+    "engines_by_speed",
     "fingerprint",
     "fingerprint_backend",
     "open_engine",

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from cca_engines.cuda.driver import has_gpu
 from cca_engines.engine import Engine, EngineError, PlanOptions
 
 FINGERPRINT_BYTES = 8
+
+DEFAULT_ENGINE = "onnxruntime"
+"""The engine that is always installed."""
 
 
 class _Backend(NamedTuple):
@@ -18,25 +24,72 @@ class _Backend(NamedTuple):
 
     Its module has `open_engine(*, threads, optimisation, plans)` and `OPTIMISATIONS`,
     the names of its optimisation levels: empty if it has none to choose from.
+
+    Attributes:
+        module: The name of its module.
+        library: The package that it needs.
+        install: What to install for that.
+        on_gpu: Whether it runs on an NVIDIA GPU.
     """
 
     module: str
     library: str
     install: str
+    on_gpu: bool = False
 
 
 # The order is part of the stream format (`fingerprint`): append, never reorder.
 _BACKENDS = {
     "onnxruntime": _Backend("cca_engines.onnxruntime", "onnxruntime", "cca-codec"),
     "openvino": _Backend("cca_engines.openvino", "openvino", "cca-codec[openvino]"),
+    "tensorrt": _Backend(
+        "cca_engines.tensorrt.standard", "tensorrt", "cca-codec[tensorrt]", on_gpu=True
+    ),
+    "tensorrt-rtx": _Backend(
+        "cca_engines.tensorrt.rtx", "tensorrt_rtx", "cca-codec[tensorrt-rtx]", on_gpu=True
+    ),
+    "cuda": _Backend(
+        "cca_engines.onnxruntime_cuda", "onnxruntime", "onnxruntime-gpu[cuda,cudnn]", on_gpu=True
+    ),
 }
 
 
+_BY_SPEED = ("tensorrt", "tensorrt-rtx", "cuda", "openvino", DEFAULT_ENGINE)
+
+
 def available_engines() -> list[str]:
-    """Names of the engines whose library is installed, without importing any."""
-    return [
-        name for name, backend in _BACKENDS.items() if importlib.util.find_spec(backend.library)
-    ]
+    """Names of the engines that should open on this machine, without importing any library.
+
+    Those whose library is installed and, for engines on a GPU, only if there is one.
+    """
+    installed = [name for name, backend in _BACKENDS.items() if _is_installed(name, backend)]
+    if any(_BACKENDS[name].on_gpu for name in installed) and not _can_use_gpu():
+        return [name for name in installed if not _BACKENDS[name].on_gpu]
+    return installed
+
+
+def _can_use_gpu() -> bool:
+    has_bindings = importlib.util.find_spec("cuda") and importlib.util.find_spec("cuda.bindings")
+    return has_bindings is not None and has_gpu()
+
+
+def _is_installed(name: str, backend: _Backend) -> bool:
+    spec = importlib.util.find_spec(backend.library)
+    if spec is None or name != "cuda":
+        return spec is not None
+    # One module of two packages, onnxruntime and onnxruntime-gpu: the one installed last has
+    # written this file, and only the one for CUDA names a version of it.
+    return any(
+        b"cuda_version" in file.read_bytes()
+        for place in spec.submodule_search_locations or ()
+        for file in Path(place).glob("capi/build_and_package_info.py")
+    )
+
+
+def engines_by_speed() -> list[str]:
+    """Those of `available_engines` that are likely to be faster first; the last works anywhere."""
+    installed = available_engines()
+    return [name for name in _BY_SPEED if name in installed]
 
 
 def optimisations(name: str) -> tuple[str, ...]:
@@ -81,15 +134,15 @@ def open_engine(
     return engine
 
 
-def fingerprint(engine: Engine) -> bytes:
+def fingerprint(engine: Engine, identities: Iterable[str] = ()) -> bytes:
     """Eight bytes that stand for an engine whose floating-point results repeat.
 
     The first byte is the backend's number in `_BACKENDS`, so that an error about a
-    foreign fingerprint can still name the backend; the other seven are the
-    first of the SHA-256 of the engine's description.
+    foreign fingerprint can still name the backend; the other seven are the first of
+    the SHA-256 of the engine's description and, a line each, the `identities` of graphs.
     """
     code = list(_BACKENDS).index(engine.name) + 1
-    digest = hashlib.sha256(engine.description.encode()).digest()
+    digest = hashlib.sha256("\n".join([engine.description, *identities]).encode()).digest()
     return bytes([code]) + digest[: FINGERPRINT_BYTES - 1]
 
 

@@ -7,12 +7,31 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:  # it imports numpy, which takes longer than all of --help
+    from cca_engines import Precision
 
 _OK, _FAILED, _BAD_INPUT, _INTERRUPTED = 0, 1, 2, 130
 
 _LIBRARIES = ("torch", "onnx", "onnxscript")
 _LONGEST_NAME = 100
+_PRECISIONS: dict[str, Precision] = {"fp32": "float32", "fp16": "float16"}
+
+_ENGINES = ("tensorrt", "tensorrt-rtx")
+_SHAPES = "768x512,1920x1088,1088x1920"
+_LONGEST_SIDE = 65_535
+_MIB = 1 << 20
+_WITH_CHECKPOINT = (
+    "output",
+    "name",
+    "entropy",
+    "precision",
+    "calibration",
+    "check",
+    "proof",
+    "overwrite",
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,13 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: With 0 after `--help` and 2 on bad usage.
     """
-    options = _parser().parse_args(arguments)
-    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
-    if missing:
-        return _fail(
-            _FAILED, f"needs {', '.join(missing)}: install with pip install 'cca-codec[export]'"
-        )
-    return _export(options)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _check_usage(parser, options)
+    return _export(options) if options.engine is None else _with_plans(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,8 +64,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="cca-export",
         description="Export a trained CCA checkpoint to a model bundle that cca-run reads.",
     )
-    parser.add_argument("--ckpt", type=Path, required=True, help="checkpoint file (.pth)")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="bundle to write")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--ckpt", type=Path, help="checkpoint file (.pth)")
+    source.add_argument("--bundle", type=Path, help="bundle that is there, to add plans to")
+    parser.add_argument("-o", "--output", type=Path, help="bundle to write from --ckpt")
     parser.add_argument("--name", help="name of the model (default: the checkpoint's file name)")
     parser.add_argument(
         "--entropy",
@@ -59,11 +77,19 @@ def _parser() -> argparse.ArgumentParser:
         "decode only on the engine that made them",
     )
     parser.add_argument(
+        "--precision",
+        choices=_PRECISIONS,
+        default="fp32",
+        help="fp16: add float16 variants of the graphs that need not be exact, which engines on "
+        "GPUs take (default: fp32)",
+    )
+    parser.add_argument(
         "--calibration",
         type=Path,
         nargs="+",
         metavar="PICTURE|DIR",
-        help="pictures that tell an exact prior its ranges (default: three built-in photographs)",
+        help="pictures that tell an exact prior and float16 graphs their ranges (default: three "
+        "built-in photographs)",
     )
     parser.add_argument(
         "--check",
@@ -77,11 +103,105 @@ def _parser() -> argparse.ArgumentParser:
         "--proof", action="store_true", help="also print what was proved of every layer"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
+    parser.add_argument(
+        "--engine",
+        choices=_ENGINES,
+        help="also compile every graph to a plan; tensorrt: for the GPU of this machine, "
+        "tensorrt-rtx: for all NVIDIA GPUs since Ampere, without needing one",
+    )
+    parser.add_argument(
+        "--shapes",
+        type=_sizes,
+        metavar="WIDTHxHEIGHT,...",
+        help="picture sizes for plans: the typical one, then others up to the largest "
+        f"(default: {_SHAPES})",
+    )
+    parser.add_argument(
+        "--plan-memory",
+        type=_positive,
+        metavar="MIB",
+        help="most GPU memory that a layer of a plan may use beside its tensors",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     return parser
 
 
+def _sizes(text: str) -> list[tuple[int, int]]:
+    """Widths and heights in pixels, of `768x512,1920x1088`."""
+    sizes = []
+    for size in text.split(","):
+        width, _, height = size.partition("x")
+        sides = [int(side) for side in (width, height) if side.isascii() and side.isdecimal()]
+        if len(sides) < 2 or not all(0 < side <= _LONGEST_SIDE for side in sides):
+            raise argparse.ArgumentTypeError(
+                f"'{size}' is not WIDTHxHEIGHT in pixels: give sizes such as {_SHAPES}"
+            )
+        sizes.append((sides[0], sides[1]))
+    return sizes
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return int(text)
+
+
+def _check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse options that do not go together, as argparse refuses others."""
+    if options.engine is None and (options.shapes or options.plan_memory):
+        parser.error("--shapes and --plan-memory are for plans: add --engine")
+    if options.bundle is None:
+        if options.output is None:
+            parser.error("the following arguments are required: -o/--output")
+        return
+    if options.engine is None:
+        parser.error("--bundle adds plans: add --engine")
+    for name in _WITH_CHECKPOINT:
+        if getattr(options, name) != parser.get_default(name):
+            parser.error(f"--{name} goes with --ckpt, not with --bundle")
+
+
+def _with_plans(options: argparse.Namespace) -> int:
+    """Export if there is no bundle yet, then build its plans."""
+    # Only now: these import numpy.
+    from cca_engines import EngineError
+
+    from cca_export.manifest import ManifestError
+    from cca_export.plans import DIRECTORY, PlanBuilder, describe_plans
+
+    bundle = options.bundle or options.output
+    exported = ""
+    try:
+        memory = options.plan_memory and options.plan_memory * _MIB
+        # Before the export, which takes minutes: it says what is missing.
+        builder = PlanBuilder(options.engine, options.shapes or _sizes(_SHAPES), memory)
+        if options.bundle is None:
+            code = _export(options)
+            if code != _OK:
+                return code
+            exported = f"{bundle} is exported, but not its plans: "
+        reports = builder.build(bundle, _silent if options.quiet else _show_progress)
+    except ManifestError as error:
+        return _fail(_BAD_INPUT, str(error))
+    except EngineError as error:
+        return _fail(_FAILED, f"{exported}{error}")
+    except OSError as error:
+        return _fail(
+            _FAILED, f"{exported}{bundle / DIRECTORY} cannot be written: {error.strerror or error}"
+        )
+    except KeyboardInterrupt:
+        return _fail(_INTERRUPTED, "interrupted: plans that were done are in the bundle")
+    if not options.quiet:
+        sys.stdout.write(describe_plans(bundle, reports) + "\n")
+    return _OK
+
+
 def _export(options: argparse.Namespace) -> int:
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        return _fail(
+            _FAILED, f"needs {', '.join(missing)}: install with pip install 'cca-codec[export]'"
+        )
     # Only now: torch takes seconds to import, and usage errors should not.
     from cca_export.bundle_writer import BundleError, TargetError
     from cca_export.check import CALIBRATION, CHECK_PICTURE, PictureError, list_pictures
@@ -100,6 +220,7 @@ def _export(options: argparse.Namespace) -> int:
             calibration=list_pictures(options.calibration) if options.calibration else CALIBRATION,
             check=options.check or (CHECK_PICTURE,),
             overwrite=options.overwrite,
+            precision=_PRECISIONS[options.precision],
         )
         progress = _silent if options.quiet else _show_progress
         report = export_bundle(options.ckpt, options.output, settings, progress)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from cca_engines import Engine, open_engine
+from cca_engines import Engine, Precision, open_engine
 
 from cca_export.bundle_writer import BundleWriter, check_target, new_bundle
 from cca_export.check import CALIBRATION, CHECK_PICTURE, GraphChecker, load_picture
@@ -18,6 +18,7 @@ from cca_export.complexity import complexity
 from cca_export.exact.cost import ExactCost, exact_cost
 from cca_export.exact.export import ExactExport, build_exact, proof_to_json
 from cca_export.graphs import codec_graphs
+from cca_export.half.export import HalfExport
 from cca_export.onnx_writer import onnx_model
 from cca_export.report import ExportReport, GraphReport
 from cca_export.tables import TableError, gaussian_tables, hyper_latent_tables
@@ -40,6 +41,7 @@ class ExportSettings:
         calibration: Pictures that tell the ranges of an exact prior.
         check: Pictures to compare graphs on (the first) and to measure the cost of exactness on.
         overwrite: Replace a bundle that stands at the output.
+        precision: `float16` to add variants of the graphs that need not be exact, for GPUs.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ExportSettings:
     calibration: Sequence[Path] = CALIBRATION
     check: Sequence[Path] = (CHECK_PICTURE,)
     overwrite: bool = False
+    precision: Precision = "float32"
 
 
 def export_bundle(
@@ -68,6 +71,7 @@ def export_bundle(
         TargetError: `output` cannot become a bundle.
         BundleError: Writing failed.
         UnprovableLayerError: A layer of the exact prior cannot be proved.
+        RangeError: The network overflows, so that it has no float16 variants.
         MismatchError, ConformanceError, cca_engines.EngineError: A graph does not do what
             the network does. As after any error, nothing is left at `output`.
     """
@@ -88,6 +92,10 @@ def export_bundle(
         progress(f"calibrating the exact prior on {', '.join(calibration)}")
         exact = build_exact(network, calibration)
     engine = open_engine(_CHECK_ENGINE)
+    half = None
+    if settings.precision == "float16":
+        progress(f"calibrating float16 on {', '.join(calibration)}")
+        half = HalfExport(network, calibration, engine, prior=not exact)
     checker = GraphChecker(engine, next(iter(pictures.values())))
     reports: list[GraphReport] = []
     with new_bundle(output, overwrite=settings.overwrite) as directory:
@@ -98,8 +106,9 @@ def export_bundle(
             progress(f"exporting and checking graph {number} of {len(graphs)}: {graph.name}")
             model = onnx_model(graph)
             bundle.add_graph(graph, model)
+            variants = half.add(graph, bundle, checker) if half else []
             comparisons = tuple(checker.check(graph, model))
-            reports.append(GraphReport(graph.name, len(model), comparisons))
+            reports += [GraphReport(graph.name, len(model), comparisons), *variants]
         costs: list[ExactCost] = []
         if exact:
             progress("running the conformance vectors")
@@ -110,6 +119,10 @@ def export_bundle(
                 exact_cost(name, torch.from_numpy(picture), float_graphs, graphs, gaussian)
                 for name, picture in {**calibration, **pictures}.items()
             ]
+        half_report = None
+        if half:
+            progress("measuring what float16 loses")
+            half_report = half.report(pictures)
         model_id = bundle.finish(network.architecture, cost)
     return ExportReport(
         bundle=output,
@@ -120,6 +133,7 @@ def export_bundle(
         graphs=tuple(reports),
         proofs=tuple(exact.proofs) if exact else (),
         exact_costs=tuple(costs),
+        half=half_report,
         seconds=time.monotonic() - started,
     )
 

@@ -11,6 +11,8 @@ from cca_export.exact.build import LayerProof
 from cca_export.exact.cost import ExactCost
 from cca_export.exact.export import worst_margin
 from cca_export.exact.layers import EXACT_INTEGER
+from cca_export.half.check import HalfLoss
+from cca_export.half.convert import HalfPlaces
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,14 @@ class GraphReport:
     name: str
     size: int
     comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True)
+class HalfReport:
+    """The float16 variants: what their conversion decided, and what they lose on each picture."""
+
+    places: HalfPlaces
+    losses: tuple[HalfLoss, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class ExportReport:
     graphs: tuple[GraphReport, ...]
     proofs: tuple[LayerProof, ...]
     exact_costs: tuple[ExactCost, ...]
+    half: HalfReport | None
     seconds: float
 
 
@@ -45,18 +56,20 @@ def describe(report: ExportReport) -> str:
         f"Checked against PyTorch on {report.check_picture.name}. Errors are relative to the",
         "largest value of an output; for integers, the share of values that differ.",
         "",
-        f"{'graph':<10} {'MB':>6}  {'output':<14} {'error':>8} {'allowed':>8}",
+        f"{'graph':<14} {'MB':>6}  {'output':<14} {'error':>8} {'allowed':>8}",
     ]
     for graph in report.graphs:
-        title = f"{graph.name:<10} {graph.size / 1e6:>6.2f}"
+        title = f"{graph.name:<14} {graph.size / 1e6:>6.2f}"
         for comparison in graph.comparisons:
             lines.append(
-                f"{title:<17}  {comparison.output:<14} {comparison.error:>8.1e} "
+                f"{title:<21}  {comparison.output:<14} {comparison.error:>8.1e} "
                 f"{comparison.allowed:>8.1e}"
             )
             title = ""
     if report.proofs:
         lines += ["", *_exactness(report)]
+    if report.half:
+        lines += ["", *_half(report.half)]
     size = sum(graph.size for graph in report.graphs) / 1e6
     lines += [
         "",
@@ -85,5 +98,23 @@ def _exactness(report: ExportReport) -> list[str]:
         lines.append(
             f"{cost.picture:<16} {cost.float_bytes:>11.0f} {cost.exact_bytes:>11.0f} "
             f"{100 * cost.rate:>+7.2f}% {cost.exact_psnr - cost.float_psnr:>+7.3f} dB"
+        )
+    return lines
+
+
+def _half(report: HalfReport) -> list[str]:
+    """Where float16 needed help, and what it loses on each picture."""
+    places = report.places
+    lines = [
+        f"Float16 variants: {places.convolutions} convolutions, of which {len(places.kept)} had to "
+        "stay float32;",
+        f"{len(places.scaled)} tensors are stored by a factor so as not to overflow.",
+        "",
+        f"{'picture':<16} {'PSNR':>10} {'synthesis loses':>17} {'analysis loses':>16}",
+    ]
+    for loss in report.losses:
+        lines.append(
+            f"{loss.picture:<16} {loss.psnr:>7.3f} dB {loss.synthesis:>14.4f} dB "
+            f"{loss.latents:>13.4f} dB"
         )
     return lines

@@ -1,0 +1,1 @@
+"""NVIDIA GPUs through the CUDA runtime: what the engines on them share."""

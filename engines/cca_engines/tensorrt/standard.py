@@ -1,0 +1,11 @@
+"""Engine `tensorrt`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from cca_engines.tensorrt.engine import OPTIMISATIONS, open_tensorrt
+
+__all__ = ["OPTIMISATIONS", "open_engine"]
+
+open_engine = partial(open_tensorrt, "tensorrt")

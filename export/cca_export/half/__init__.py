@@ -1,0 +1,1 @@
+"""Transforms and float priors in float16, for accelerators."""

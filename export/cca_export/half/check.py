@@ -1,0 +1,143 @@
+"""What float16 loses: each graph against the network, and the quality of decoded pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from cca_engines import Engine
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cca_export.check import Comparison, MismatchError
+from cca_export.exact.calibration import run_prior
+from cca_export.graphs import CodecGraph
+from cca_export.half.rounding import explicit_rounding
+
+ALLOWED_ERROR = 0.02
+"""Of an output, root mean square, relative. Correct graphs err by 0.001 to 0.004."""
+
+ALLOWED_STEPS = 0.2
+"""Of an integer output, root mean square: few are on the other side of a boundary."""
+
+ALLOWED_LOSS = 0.05
+"""Decibels."""
+
+
+@dataclass(frozen=True)
+class HalfLoss:
+    """What float16 transforms lose on one picture, in decibels.
+
+    Attributes:
+        picture: Its name.
+        psnr: Of the decoded picture with float32 transforms.
+        synthesis: How much lower it is with the float16 synthesis of the same y_hat.
+        latents: How much larger the float16 analysis makes the latents' mean squared error,
+            which is mostly that of quantisation.
+    """
+
+    picture: str
+    psnr: float
+    synthesis: float
+    latents: float
+
+
+class HalfModule(nn.Module):
+    """A float16 graph as a module: an engine runs it, every rounding made explicit."""
+
+    def __init__(self, graph: CodecGraph, model: bytes, engine: Engine) -> None:
+        super().__init__()
+        self._graph, self._engine = graph, engine
+        self._loaded = engine.load(explicit_rounding(model), f"{graph.name}.fp16")
+
+    def forward(self, *values: Tensor, **named: Tensor) -> tuple[Tensor, ...]:
+        """Inputs and outputs as the graph's float32 module."""
+        names = (spec.name for spec in self._graph.inputs)
+        inputs = dict(zip(names, values, strict=False)) | named
+        results = self._loaded.run(
+            {name: self._engine.to_device(value.numpy()) for name, value in inputs.items()}
+        )
+        arrays = (self._engine.to_host(results[spec.name]) for spec in self._graph.outputs)
+        return tuple(torch.from_numpy(array) for array in arrays)
+
+
+def compare_half(
+    graph: CodecGraph,
+    half: HalfModule,
+    inputs: Mapping[str, NDArray[Any]],
+    expected: Mapping[str, NDArray[Any]],
+) -> list[Comparison]:
+    """Run a float16 graph on what its float32 graph read, and compare what it gave.
+
+    Raises:
+        MismatchError: An output differs by more than roundings to float16 explain, or is
+            infinite or not a number.
+    """
+    results = half(**{name: torch.from_numpy(array) for name, array in inputs.items()})
+    comparisons = []
+    for found, (name, reference) in zip(results, expected.items(), strict=True):
+        comparison = _compare(f"{graph.name}.fp16", name, found.numpy(), reference)
+        if not comparison.passed:
+            raise MismatchError(
+                f"float16 graph '{graph.name}' computes '{name}' with error "
+                f"{comparison.error:.2g}, allowed {comparison.allowed:.2g}: "
+                "export it without --precision fp16"
+            )
+        comparisons.append(comparison)
+    return comparisons
+
+
+def half_loss(
+    name: str, picture: Tensor, graphs: Sequence[CodecGraph], half: Mapping[str, nn.Module]
+) -> HalfLoss:
+    """Measure what a picture loses.
+
+    Args:
+        name: What to call the picture.
+        picture: uint8 [1, H, W, 3], sides multiples of 64.
+        graphs: `codec_graphs` of the float network.
+        half: The float16 `analysis` and `synthesis`.
+
+    Raises:
+        MismatchError: The loss is larger than `ALLOWED_LOSS`.
+    """
+    modules = {graph.name: graph.module for graph in graphs}
+    with torch.inference_mode():
+        y = modules["analysis"](picture)[0]
+        coded = [out["y_hat"] for out in run_prior(graphs, picture) if "y_hat" in out]
+        y_hat = torch.cat(coded)
+        error = _mean_square(modules["synthesis"](y_hat)[0], picture)
+        half_error = _mean_square(half["synthesis"](y_hat)[0], picture)
+        quantisation = _mean_square(y, y_hat.transpose(0, 1))
+        rounding = _mean_square(y, half["analysis"](picture)[0])
+    loss = HalfLoss(
+        picture=name,
+        psnr=10 * math.log10(255**2 / error),
+        synthesis=10 * math.log10(half_error / error),
+        latents=10 * math.log10(1 + rounding / quantisation),
+    )
+    for transform, lost in (("synthesis", loss.synthesis), ("analysis", loss.latents)):
+        if not lost <= ALLOWED_LOSS:
+            raise MismatchError(
+                f"the float16 {transform} loses {lost:.3f} dB on {name}, allowed {ALLOWED_LOSS}: "
+                "export it without --precision fp16"
+            )
+    return loss
+
+
+def _compare(graph: str, name: str, found: NDArray[Any], expected: NDArray[Any]) -> Comparison:
+    difference = found.astype(np.float64) - expected.astype(np.float64)
+    error = float(np.sqrt(np.mean(difference**2)))
+    if not np.issubdtype(expected.dtype, np.floating):
+        return Comparison(graph, name, error, ALLOWED_STEPS)
+    scale = float(np.sqrt(np.mean(expected.astype(np.float64) ** 2))) or 1.0
+    return Comparison(graph, name, error / scale, ALLOWED_ERROR)
+
+
+def _mean_square(x: Tensor, y: Tensor) -> float:
+    """Of a difference, and never 0."""
+    return max(torch.mean((x.double() - y.double()) ** 2).item(), 1e-9)

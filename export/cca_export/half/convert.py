@@ -1,0 +1,268 @@
+"""A network whose convolutions are float16, and where it had to give way to wide ranges.
+
+Between convolutions tensors are float16 as well, the residual streams included: that is
+what a GPU's memory has to carry. Each is stored as it is where its largest magnitude on the
+calibration pictures leaves room, otherwise by a power of two, so that pictures with
+`HEADROOM` times these magnitudes do not overflow either (docs/precision.md).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from cca_export.half.layers import (
+    FloatConvolution,
+    HalfAttention,
+    HalfGelu,
+    HalfNafBlock,
+    HalfNorm,
+    ToFloat,
+    ToHalf,
+    WideGate,
+    fold_gains,
+    scaled_convolution,
+)
+from cca_export.half.ranges import Ranges
+from cca_export.network import (
+    BottleneckBlock,
+    CcaNetwork,
+    ChannelLayerNorm,
+    NafBlock,
+    NafStack,
+    SimpleGate,
+)
+
+HEADROOM = 8
+"""How far beyond the calibration pictures' a magnitude may go before it overflows."""
+
+_LARGEST = 65504 / HEADROOM
+_SMALLEST = 2.0**-6
+"""Smaller tensors are stored by a larger factor: float16 has 10 bits down to 2^-14 only."""
+
+_WEIGHT_ERROR = 2.0**-10
+"""Root mean square error of float16 weights, relative; of ordinary ones it is below 2^-12."""
+
+_LEVELS = 255.0
+
+
+class RangeError(ValueError):
+    """The network itself overflows. One line."""
+
+
+@dataclass(frozen=True)
+class HalfPlaces:
+    """What a conversion decided, by the names of layers in the network.
+
+    Attributes:
+        convolutions: How many convolutions were converted.
+        scaled: The factors that tensors are stored by, other than 1, by where they come from.
+        kept: Convolutions that stayed float32.
+    """
+
+    convolutions: int
+    scaled: Mapping[str, float]
+    kept: Sequence[str]
+
+
+def half_network(
+    network: CcaNetwork, ranges: Ranges, *, prior: bool
+) -> tuple[CcaNetwork, HalfPlaces]:
+    """Convert the transforms, and the float prior if asked for.
+
+    Args:
+        network: Stays as it is.
+        ranges: Observed of this network. Without any (`Ranges()`) all is stored as it is.
+        prior: Whether to convert the prior as well.
+
+    Returns:
+        A network with the same attributes, which takes and gives float32, and what was decided.
+
+    Raises:
+        RangeError: A magnitude is infinite or not a number in float32 already.
+    """
+    half = copy.deepcopy(network).eval()
+    for module in half.modules():
+        if isinstance(module, NafBlock):
+            fold_gains(module)
+    converter = _Converter(ranges)
+    converter.transforms(half)
+    if prior:
+        converter.prior(half)
+    return half.requires_grad_(False), converter.places()
+
+
+def factor(largest: float) -> float:
+    """The power of two to store a tensor by: 1 where its `largest` magnitude suits float16."""
+    if largest > _LARGEST:
+        return 2.0 ** math.floor(math.log2(_LARGEST / largest))
+    if 0 < largest < _SMALLEST:
+        return 2.0 ** math.floor(-math.log2(largest))
+    return 1.0
+
+
+class _Converter:
+    """Replaces the modules of a network in place."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        self._seen = ranges
+        self._convolutions = 0
+        self._scaled: dict[str, float] = {}
+        self._kept: list[str] = []
+
+    def places(self) -> HalfPlaces:
+        return HalfPlaces(self._convolutions, self._scaled, self._kept)
+
+    def transforms(self, network: CcaNetwork) -> None:
+        # Pixels are integers again, which float16 holds, where their division by 255 is undone.
+        self._transform("g_a", "down", network.g_a, _LEVELS)
+        latents = self._factor("g_s, input", self._seen.input("g_s.up.0"))
+        self._transform("g_s", "up", network.g_s, latents)
+        network.h_a = self._head("h_a", network.h_a)
+
+    def prior(self, network: CcaNetwork) -> None:
+        network.h_mean_s = self._head("h_mean_s", network.h_mean_s)
+        network.h_scale_s = self._head("h_scale_s", network.h_scale_s)
+        for kind in ("mean_NAF_transforms", "scale_NAF_transforms"):
+            for i, stack in enumerate(getattr(network, kind)):
+                self._stack(f"{kind}.{i}", stack)
+        for kind in ("mean_cc_transforms", "scale_cc_transforms", "lrp_transforms"):
+            heads = getattr(network, kind)
+            for i, head in enumerate(heads):
+                heads[i] = self._head(f"{kind}.{i}", head)
+
+    def _transform(self, name: str, kind: str, module: nn.Module, source: float) -> None:
+        layers = cast(nn.ModuleList, getattr(module, kind))
+        stages = cast(nn.ModuleList, module.blocks)
+        for i, stage in enumerate(stages):
+            layer, following = f"{name}.{kind}.{i}", f"{name}.{kind}.{i + 1}"
+            blocks = {f"{name}.blocks.{i}.{j}": block for j, block in enumerate(_list(stage))}
+            stream = self._stream(layer, blocks, following)
+            converted = self._convolution(layer, layers[i], source, stream)
+            layers[i] = converted if i else nn.Sequential(ToHalf(source), converted)
+            stages[i] = nn.Sequential(*self._blocks(blocks, stream))
+            source = stream
+        last = f"{name}.{kind}.{len(stages)}"
+        target = self._factor(last, self._seen.output(last))
+        converted = self._convolution(last, layers[len(stages)], source, target)
+        layers[len(stages)] = nn.Sequential(converted, ToFloat(target))
+
+    def _stack(self, name: str, stack: NafStack) -> None:
+        blocks = {f"{name}.blocks.{j}": block for j, block in enumerate(stack.blocks)}
+        first, last = f"{name}.in_conv", f"{name}.out_conv"
+        source = self._factor(f"{name}, input", self._seen.input(first))
+        stream = self._stream(first, blocks, last)
+        target = self._factor(last, self._seen.output(last))
+        into = self._convolution(first, stack.in_conv, source, stream)
+        out = self._convolution(last, stack.out_conv, stream, target)
+        _replace(stack, "in_conv", nn.Sequential(ToHalf(source), into))
+        _replace(stack, "blocks", nn.ModuleList(self._blocks(blocks, stream)))
+        _replace(stack, "out_conv", nn.Sequential(out, ToFloat(target)))
+
+    def _head(self, name: str, head: nn.Module) -> nn.Sequential:
+        source = self._factor(f"{name}, input", self._seen.input(f"{name}.0"))
+        layers: list[nn.Module] = [ToHalf(source)]
+        for i, layer in enumerate(_list(head)):
+            target = self._factor(f"{name}.{i}", self._seen.output(f"{name}.{i}"))
+            if isinstance(layer, nn.GELU):
+                layers.append(HalfGelu(source, target))
+            else:
+                layers.append(self._convolution(f"{name}.{i}", layer, source, target))
+            source = target
+        return nn.Sequential(*layers, ToFloat(source))
+
+    def _stream(self, first: str, blocks: Mapping[str, nn.Module], following: str) -> float:
+        """One factor for the residual stream from a layer's output to the next one's input."""
+        largest = [self._seen.output(first), self._seen.input(following)]
+        for name, block in blocks.items():
+            readers = ("norm1", "norm2") if isinstance(block, NafBlock) else ("conv1",)
+            largest += [self._seen.input(f"{name}.{reader}") for reader in readers]
+        return self._factor(f"{first}, stream", max(largest))
+
+    def _blocks(self, blocks: Mapping[str, nn.Module], stream: float) -> Iterator[nn.Module]:
+        for name, block in blocks.items():
+            if isinstance(block, NafBlock):
+                yield self._naf(name, block, stream)
+            else:
+                yield self._bottleneck(name, cast(BottleneckBlock, block), stream)
+
+    def _bottleneck(self, name: str, block: BottleneckBlock, stream: float) -> BottleneckBlock:
+        source = stream
+        for layer in ("conv1", "conv2"):
+            target = self._factor(f"{name}.{layer}", self._seen.output(f"{name}.{layer}"))
+            converted = self._convolution(f"{name}.{layer}", getattr(block, layer), source, target)
+            _replace(block, layer, converted)
+            source = target
+        converted = self._convolution(f"{name}.conv3", block.conv3, source, stream)
+        _replace(block, "conv3", converted)
+        return block
+
+    def _naf(self, name: str, block: NafBlock, stream: float) -> HalfNafBlock:
+        first = self._gated(name, ("norm1", "dwconv.0", "dwconv.1", "gate"), block, stream)
+        attended = self._factor(f"{name}.sca", self._seen.input(f"{name}.conv1"))
+        attention = HalfAttention(block.sca, first.factor, attended)
+        branch = self._convolution(f"{name}.conv1", block.conv1, attended, stream)
+        second = self._gated(name, ("norm2", "FFN.0", "FFN.1"), block, stream)
+        forward = self._convolution(f"{name}.FFN.2", block.FFN[2], second.factor, stream)
+        return HalfNafBlock(
+            nn.Sequential(*first.layers, attention, branch), nn.Sequential(*second.layers, forward)
+        )
+
+    def _gated(self, name: str, layers: Sequence[str], block: NafBlock, stream: float) -> _Gated:
+        """A normalisation, convolutions and a gate."""
+        norm, *convolutions, gate = layers
+        source = self._factor(f"{name}.{norm}", self._seen.output(f"{name}.{norm}"))
+        modules: list[nn.Module] = [
+            HalfNorm(cast(ChannelLayerNorm, block.get_submodule(norm)), stream, source)
+        ]
+        for layer in convolutions:
+            target = self._factor(f"{name}.{layer}", self._seen.output(f"{name}.{layer}"))
+            convolution = block.get_submodule(layer)
+            modules.append(self._convolution(f"{name}.{layer}", convolution, source, target))
+            source = target
+        target = self._factor(f"{name}.{gate}", self._seen.output(f"{name}.{gate}"))
+        modules.append(SimpleGate() if target == source == 1 else WideGate(source, target))
+        return _Gated(modules, target)
+
+    def _factor(self, place: str, largest: float) -> float:
+        if not math.isfinite(largest):
+            raise RangeError(f"'{place}' overflows in float32 already: the weights are unusable")
+        found = factor(largest)
+        if found != 1:
+            self._scaled[place] = found
+        return found
+
+    def _convolution(
+        self, name: str, convolution: nn.Module, source: float, target: float
+    ) -> nn.Module:
+        """Between tensors that are stored by the factors `source` and `target`."""
+        self._convolutions += 1
+        converted = scaled_convolution(convolution, target / source, target)
+        weight, half_weight = converted.weight, converted.weight.to(torch.float16)
+        error = (half_weight.double() - weight.double()).norm()
+        half_bias = cast(Tensor, converted.bias).to(torch.float16)
+        if error <= _WEIGHT_ERROR * weight.double().norm() and half_bias.isfinite().all():
+            return converted.to(torch.float16)
+        self._kept.append(name)
+        return FloatConvolution(converted)
+
+
+@dataclass(frozen=True)
+class _Gated:
+    layers: list[nn.Module]
+    factor: float
+
+
+def _list(module: nn.Module) -> list[nn.Module]:
+    return list(cast(nn.Sequential, module))
+
+
+def _replace(parent: nn.Module, name: str, module: nn.Module) -> None:
+    """Assign a module where another type is declared: it takes and gives the same tensors."""
+    setattr(parent, name, module)

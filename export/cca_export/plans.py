@@ -1,0 +1,201 @@
+"""Compile the graphs of a bundle to plans for GPUs, which lie in its directory `engines`.
+
+Plans are not part of what the manifest describes: each says itself what it is good for
+(`cca_engines.tensorrt.plans`), and a runtime that finds none that fits builds its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cca_engines import EngineError, ShapeRange
+from cca_engines.cuda.device import open_device
+from cca_engines.cuda.runtime import load_runtime
+from cca_engines.tensorrt.build import BuildSettings, build_plan
+from cca_engines.tensorrt.module import PORTABLE, Target, TensorRt, load_tensorrt
+from cca_engines.tensorrt.plans import (
+    SUFFIX,
+    PlanDirectory,
+    PlanFile,
+    PlanFileError,
+    PlanHeader,
+    PlanKey,
+    read_header,
+)
+from cca_engines.tensorrt.timing import user_timing
+
+from cca_export.manifest import gpu_graphs
+
+DIRECTORY = "engines"
+
+_GRID = 64  # pictures are padded to whole hyper-latents
+_LATENT_STRIDE = 16
+_LARGEST_BATCH = 8
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """One plan of a bundle.
+
+    Attributes:
+        graph: The graph's name.
+        header: What the plan is.
+        seconds: How long building took; None for a plan that was up to date.
+        warnings: What TensorRT warned of, a line each.
+    """
+
+    graph: str
+    header: PlanHeader
+    seconds: float | None
+    warnings: tuple[str, ...] = ()
+
+
+def plan_shapes(sizes: Sequence[tuple[int, int]]) -> ShapeRange:
+    """The shapes of graphs that pictures of certain sizes need.
+
+    Args:
+        sizes: Width and height in pixels; the first is the typical one.
+
+    Returns:
+        Sizes of all dimensions that a bundle's graphs have (docs/bundle.md): from one picture
+        of 64x64 to eight of the largest width and height.
+    """
+    width = (_GRID, sizes[0][0], max(width for width, _ in sizes))
+    height = (_GRID, sizes[0][1], max(height for _, height in sizes))
+    batch = (1, 1, _LARGEST_BATCH)
+    smallest, typical, largest = (
+        _dimensions(*each) for each in zip(batch, height, width, strict=True)
+    )
+    return ShapeRange(smallest, typical, largest)
+
+
+def _dimensions(batch: int, height: int, width: int) -> dict[str, int]:
+    height, width = height + -height % _GRID, width + -width % _GRID
+    return {
+        "batch": batch,
+        "height": height,
+        "width": width,
+        "latent_height": height // _LATENT_STRIDE,
+        "latent_width": width // _LATENT_STRIDE,
+        "hyper_height": height // _GRID,
+        "hyper_width": width // _GRID,
+    }
+
+
+class PlanBuilder:
+    """Builds the plans of bundles on one engine."""
+
+    def __init__(
+        self, engine: str, sizes: Sequence[tuple[int, int]], memory: int | None = None
+    ) -> None:
+        """See that plans can be built here, which is quick; building is not.
+
+        Args:
+            engine: `tensorrt` for the GPU of this machine, `tensorrt-rtx` for many.
+            sizes: Width and height of pictures (`plan_shapes`).
+            memory: Most bytes that a layer may use beside its tensors.
+
+        Raises:
+            cca_engines.EngineError: The engine is not installed, or there is no GPU that it needs.
+        """
+        self._library = load_tensorrt(engine)
+        self._target = _target(self._library)
+        timing = user_timing(self._library, self._target)
+        self._settings = BuildSettings(plan_shapes(sizes), self._target, memory, timing)
+
+    def build(self, bundle: Path, progress: Progress = lambda _: None) -> list[PlanReport]:
+        """Build the plans that a bundle lacks; remove those of this engine that they replace.
+
+        Args:
+            bundle: A bundle; it keeps the plans that were done when something goes wrong.
+            progress: Called with one line before each step.
+
+        Raises:
+            ManifestError: It is no bundle, or broken.
+            cca_engines.EngineError: A graph cannot be built.
+            OSError: A plan cannot be written.
+        """
+        directory = PlanDirectory(bundle / DIRECTORY)
+        graphs = gpu_graphs(bundle)
+        # Before a build, which may take minutes: whether there can be such a directory.
+        directory.path.mkdir(exist_ok=True)
+        reports, files = [], set()
+        for number, graph in enumerate(graphs, 1):
+            place = f"plan {number} of {len(graphs)}: {graph.name}"
+            model = graph.read()
+            key = PlanKey.of(self._library, self._target, model)
+            file = self._current(directory, graph.name, key)
+            if file is not None:
+                progress(f"up to date, {place}")
+                reports.append(PlanReport(graph.name, file.header, None))
+            else:
+                progress(f"building with {self._library.name} {self._library.version}, {place}")
+                plan = build_plan(self._library, model, graph.name, self._settings)
+                file = directory.write(graph.name, key, self._settings.shapes, plan)
+                reports.append(PlanReport(graph.name, file.header, plan.seconds, plan.warnings))
+            files.add(file.path)
+        self._remove_stale(directory, files)
+        return reports
+
+    def _current(self, directory: PlanDirectory, graph: str, key: PlanKey) -> PlanFile | None:
+        """The plan that building would give, if it is there and whole."""
+        for file in directory.files(graph):
+            if file.header.key == key and file.header.shapes == self._settings.shapes:
+                with suppress(PlanFileError):
+                    file.read()
+                    return file
+        return None
+
+    def _remove_stale(self, directory: PlanDirectory, files: set[Path]) -> None:
+        """Remove this engine's other plans for the same GPUs: of old graphs, versions, shapes."""
+        for path in directory.path.glob(f"*{SUFFIX}"):
+            with suppress(PlanFileError):
+                key = read_header(path).key
+                same = (key.library, key.target) == (self._library.name, self._target.name)
+                if same and path not in files:
+                    path.unlink()
+
+
+def _target(library: TensorRt) -> Target:
+    if library.compiles_when_run:
+        return PORTABLE
+    try:
+        return library.target(open_device(load_runtime()))
+    except EngineError as error:
+        raise EngineError(
+            f"TensorRT builds plans on the GPU that is to run them ({error}); "
+            "tensorrt-rtx builds them anywhere"
+        ) from error
+
+
+def describe_plans(bundle: Path, reports: Sequence[PlanReport]) -> str:
+    """A table of plans, totals, and what was warned of; no newline at the end."""
+    key = reports[0].header.key
+    shapes = reports[0].header.shapes
+    lines = [
+        f"{bundle / DIRECTORY}: plans of {key.library} {key.version}, {key.target}, for pictures "
+        f"from {_size(shapes.smallest)} to {_size(shapes.largest)}, batches up to "
+        f"{shapes.largest['batch']}",
+        "",
+        f"{'graph':<10} {'precision':<9} {'layers':>6} {'MB':>7} {'seconds':>10}",
+    ]
+    for report in reports:
+        took = "up to date" if report.seconds is None else f"{report.seconds:.1f}"
+        lines.append(
+            f"{report.graph:<10} {report.header.precision:<9} {report.header.layers:>6} "
+            f"{report.header.size / 1e6:>7.2f} {took:>10}"
+        )
+    size = sum(report.header.size for report in reports) / 1e6
+    built = [report.seconds for report in reports if report.seconds is not None]
+    lines += ["", f"{len(reports)} plans, {size:.1f} MB, {len(built)} built in {sum(built):.0f} s"]
+    lines += [f"warning: {report.graph}: {line}" for report in reports for line in report.warnings]
+    return "\n".join(lines)
+
+
+def _size(sizes: Mapping[str, int]) -> str:
+    return f"{sizes['width']}x{sizes['height']}"

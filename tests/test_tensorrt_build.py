@@ -1,0 +1,250 @@
+"""Plans built by TensorRT-RTX itself, which needs no GPU for that."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorrt_rtx
+import torch
+from cca_engines import EngineError, ShapeRange
+from cca_engines.tensorrt.build import BuildSettings, Plan, build_plan
+from cca_engines.tensorrt.module import Target, TensorRt, load_tensorrt
+from cca_engines.tensorrt.plans import PlanDirectory, PlanKey
+from cca_export.cli import main
+from cca_export.exact.calibration import observe_prior
+from cca_export.exact.graphs import ExactPrior, exact_graphs
+from cca_export.graphs import CodecGraph
+from cca_export.onnx_writer import onnx_model
+from cca_export.plans import plan_shapes
+from full_size_checkpoint import PUBLISHED, random_network
+from plan_models import convolution, table_lookup, write_bundle
+
+GRAPHS = ("analysis", *(f"prior_{group}" for group in range(6)), "synthesis")
+SIZES = [(768, 512), (1920, 1088)]
+SETTINGS = BuildSettings(plan_shapes(SIZES))
+
+
+@pytest.fixture(autouse=True)
+def the_real_module() -> None:
+    """Other tests put doubles in its place."""
+    load_tensorrt.cache_clear()
+
+
+@pytest.fixture
+def library() -> TensorRt:
+    return load_tensorrt("tensorrt-rtx")
+
+
+def check(plan: bytes, signature: Mapping[str, Mapping[str, Any]], precision: str) -> None:
+    """Read of a plan what can be read without a GPU, and compare it with the graph's signature."""
+    runtime = tensorrt_rtx.Runtime(tensorrt_rtx.Logger(tensorrt_rtx.Logger.INTERNAL_ERROR))
+    assert runtime.get_engine_validity(plan)[1] == 0, "version, kind of GPU or format do not fit"
+    # It holds its program as text, with a line for each tensor.
+    assert plan.count(b"  tf32=0") == 1
+    assert b"  tf32=1" not in plan
+    types = dict(re.findall(rb'tensor=\{[^\n]* name="(\w+)\.1"[^\n]* type=(\w+) \}', plan))
+    names = {"float32": b"float", "uint8": b"uint8", "int32": b"int32"}
+    for name, port in signature.items():
+        assert types[name.encode()] == names[port["dtype"]], name
+    assert (b" type=half " in plan) == (precision == "float16")
+
+
+def test_a_check_of_plans_that_finds_what_is_wrong(library: TensorRt) -> None:
+    plan = build_plan(library, convolution(), "convolution", SETTINGS).data
+    check(plan, {"x": {"dtype": "float32"}}, "float32")
+    for wrong, signature, precision in (
+        (b"?" + plan[1:], {}, "float32"),
+        (plan, {}, "float16"),
+        (plan, {"x": {"dtype": "uint8"}}, "float32"),
+        (plan.replace(b"  tf32=0", b"  tf32=1"), {}, "float32"),
+    ):
+        with pytest.raises(AssertionError):
+            check(wrong, signature, precision)
+
+
+@pytest.fixture(scope="module")
+def default_model(tmp_path_factory: pytest.TempPathFactory, exact_bundle: Path) -> Path:
+    """A copy of the default model, without plans."""
+    bundle = tmp_path_factory.mktemp("default") / "model"
+    shutil.copytree(exact_bundle, bundle, ignore=shutil.ignore_patterns("engines"))
+    return bundle
+
+
+def export(capsys: pytest.CaptureFixture[str], bundle: Path, *options: str) -> tuple[str, str]:
+    """Build a bundle's plans; the report, and what was said on the way."""
+    capsys.readouterr()
+    assert main(["--bundle", str(bundle), "--engine", "tensorrt-rtx", *options]) == 0
+    captured = capsys.readouterr()
+    assert "warning" not in captured.out + captured.err
+    return captured.out, captured.err
+
+
+def plan_files(bundle: Path) -> dict[str, tuple[str, int]]:
+    """Hash and time of each plan file of a bundle."""
+    return {
+        path.name: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in (bundle / "engines").iterdir()
+    }
+
+
+def check_bundle(bundle: Path) -> None:
+    """Each graph of a bundle has one plan that is what its header says."""
+    graphs = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["graphs"]
+    assert len(plan_files(bundle)) == len(graphs)
+    for name, entry in graphs.items():
+        (file,) = PlanDirectory(bundle / "engines").files(name)
+        version = tensorrt_rtx.__version__
+        assert file.header.key == PlanKey("tensorrt-rtx", version, "portable", entry["sha256"])
+        assert file.header.shapes == SETTINGS.shapes
+        assert file.header.layers > 10
+        check(file.read(), {**entry["inputs"], **entry["outputs"]}, file.header.precision)
+
+
+def test_plans_of_the_default_model(
+    default_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shapes = ("--shapes", "768x512,1920x1088")
+    report, progress = export(capsys, default_model, *shapes)
+    check_bundle(default_model)
+    steps = progress.splitlines()
+    for number, (step, graph) in enumerate(zip(steps, GRAPHS, strict=True), 1):
+        assert step.endswith(f"plan {number} of 8: {graph}")
+        assert step.startswith("building with tensorrt-rtx")
+        assert re.search(rf"^{graph} +float32 +\d+ +\d+\.\d\d +\d+\.\d$", report, re.MULTILINE)
+    assert "portable, for pictures from 64x64 to 1920x1088, batches up to 8" in report
+
+    before = plan_files(default_model)
+    report, _ = export(capsys, default_model, *shapes)
+    assert plan_files(default_model) == before, "they were up to date"
+    assert "0 built in 0 s" in report
+
+    (plan,) = (default_model / "engines").glob("prior_5-*")
+    content = bytearray(plan.read_bytes())
+    content[-1000] ^= 1
+    plan.write_bytes(content)
+    report, _ = export(capsys, default_model, *shapes)
+    assert "1 built" in report
+    changed = {name for name, file in plan_files(default_model).items() if before[name] != file}
+    assert changed == {plan.name}
+    check_bundle(default_model)
+
+
+def test_plans_of_a_model_with_a_float_prior(
+    native_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = shutil.copytree(native_bundle, tmp_path / "native")
+    export(capsys, bundle, "--shapes", "768x512,1920x1088")
+    check_bundle(bundle)
+
+
+def test_plans_follow_what_they_are_built_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = {"one": convolution(factor=1), "two": convolution(factor=2)}
+    bundle = write_bundle(tmp_path / "model", models)
+    export(capsys, bundle)
+    first = plan_files(bundle)
+
+    write_bundle(bundle, {**models, "two": convolution(factor=3)})
+    report, _ = export(capsys, bundle)
+    assert "1 built" in report
+    second = plan_files(bundle)
+    assert len(second) == 2
+    assert {name[:3] for name in second.keys() - first.keys()} == {"two"}
+
+    export(capsys, bundle, "--shapes", "640x480")
+    assert len(plan_files(bundle)) == 2
+    assert not plan_files(bundle).keys() & second.keys()
+
+    write_bundle(bundle, {"one": models["one"]}, {"one": convolution(half=True)})
+    report, _ = export(capsys, bundle)
+    assert re.search(r"^one +float16 ", report, re.MULTILINE)
+    assert len(plan_files(bundle)) == 1
+
+
+@pytest.fixture(scope="module")
+def full_size_graphs() -> dict[str, CodecGraph]:
+    """Of a random network of the published size, with an exact prior."""
+    network = random_network(PUBLISHED)
+    picture = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    prior = ExactPrior(network, observe_prior(network, [picture]))
+    return {graph.name: graph for graph in exact_graphs(network, prior)}
+
+
+def signature(graph: CodecGraph) -> Iterator[tuple[str, dict[str, str]]]:
+    for spec in (*graph.inputs, *graph.outputs):
+        yield spec.name, {"dtype": spec.dtype}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_plans_of_the_published_size(
+    name: str, full_size_graphs: dict[str, CodecGraph], library: TensorRt
+) -> None:
+    graph = full_size_graphs[name]
+    plan = build_plan(library, onnx_model(graph), name, SETTINGS)
+    assert plan.warnings == ()
+    assert len(plan.data) > 5_000_000
+    check(plan.data, dict(signature(graph)), plan.precision)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_precision_is_the_models(half: bool, library: TensorRt) -> None:
+    plan = build_plan(library, convolution(half=half), "convolution", SETTINGS)
+    assert plan.precision == ("float16" if half else "float32")
+    assert plan.warnings == ()
+    check(plan.data, {"x": {"dtype": "float32"}, "y": {"dtype": "float32"}}, plan.precision)
+
+
+def test_plans_for_gpus_that_portable_ones_do_not_reach(library: TensorRt) -> None:
+    def build(target: Target) -> Plan:
+        settings = dataclasses.replace(SETTINGS, target=target)
+        return build_plan(library, convolution(), "convolution", settings)
+
+    turing = build(Target("compute capability 7.5", (7, 5)))
+    check(turing.data, {}, "float32")
+    with pytest.raises(EngineError, match=r"^tensorrt-rtx .* for GPUs of compute capability 7\.0:"):
+        build(Target("compute capability 7.0", (7, 0)))
+
+
+def refusal(library: TensorRt, model: bytes, settings: BuildSettings = SETTINGS) -> str:
+    with pytest.raises(EngineError) as failure:
+        build_plan(library, model, "g", settings)
+    assert "\n" not in str(failure.value)
+    return str(failure.value)
+
+
+def test_models_that_the_parser_refuses(library: TensorRt) -> None:
+    refused = f"graph 'g' is refused by the parser of tensorrt-rtx {tensorrt_rtx.__version__}"
+    assert refusal(library, b"no model").startswith(refused)
+    assert refusal(library, convolution()[:-100]).startswith(refused)
+    message = refusal(library, table_lookup())
+    assert message.startswith(refused)
+    assert "uint8" in message.lower()
+    assert message.endswith("install another version, or take another engine")
+
+
+def test_shapes_that_make_no_profile(library: TensorRt) -> None:
+    none = ShapeRange({"batch": 1}, {"batch": 1}, {"batch": 1})
+    assert refusal(library, convolution(), BuildSettings(none)) == (
+        "graph 'g': no sizes are given for dimension 'latent_height' of 'x'"
+    )
+    shapes = SETTINGS.shapes
+    largest = {**shapes.largest, "latent_width": 2}
+    descending = dataclasses.replace(shapes, largest=largest)
+    assert refusal(library, convolution(), BuildSettings(descending)) == (
+        "sizes of 'latent_width' do not ascend: 4, 48, 2"
+    )
+
+
+def test_too_little_memory(library: TensorRt) -> None:
+    settings = dataclasses.replace(SETTINGS, memory=1 << 20)
+    message = refusal(library, convolution(), settings)
+    assert "within the memory limit of 1 MiB, allow more: " in message
