@@ -90,7 +90,8 @@ def test_outputs_outlive_the_next_run(name: str, model: bytes) -> None:
 @pytest.mark.parametrize("name", ENGINES)
 def test_what_cannot_run_is_one_clear_error(name: str, model: bytes) -> None:
     engine = open_engine(name)
-    with pytest.raises(EngineError, match="graph 'broken' cannot be loaded") as caught:
+    reason = r"graph 'broken' cannot be loaded: .*pars"
+    with pytest.raises(EngineError, match=reason) as caught:
         engine.load(b"no ONNX at all", "broken")
     assert "\n" not in str(caught.value)
     graph = engine.load(model, "convolution")

@@ -208,5 +208,10 @@ def check_inputs(graph: Graph, name: str, inputs: Mapping[str, np.ndarray | Tens
 
 
 def first_line(error: Exception) -> str:
-    """What a library's exception says first; the rest is its stack and source lines."""
-    return str(error).strip().split("\n", maxsplit=1)[0]
+    """What a library's exception says first; the rest is its stack and source lines.
+
+    Lines that end in a colon announce the next one: OpenVINO begins with several that say
+    where in its sources it was.
+    """
+    lines = [line.strip() for line in str(error).strip().split("\n")]
+    return next((line for line in lines if line and not line.endswith(":")), lines[0])
