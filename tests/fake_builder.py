@@ -18,6 +18,7 @@ from fake_tensorrt import FakeTensorRt, Range, make_plan
 _OUT_OF_MEMORY = (
     ("warning", "Tactic Device request: 448MB Available: 425MB. Device memory is insufficient"),
     ("error", "Error Code 10: Internal Error (Could not find any implementation for node conv.)"),
+    ("error", "Error Code 2: Internal Error (Assertion engine failed.)"),
 )
 
 

@@ -255,8 +255,9 @@ class FakeCuda:
 
     def cudaStreamDestroy(self, stream: Any) -> tuple[Any, ...]:
         with self._lock:
-            self._stream(stream)
-            self._run(self.streams.pop(int(stream)))
+            if self._stream(stream).queue:
+                raise Misuse("a stream is destroyed that has work to do")
+            del self.streams[int(stream)]
         return self._answer("cudaStreamDestroy", lambda: None, none=True)
 
     def cudaStreamSynchronize(self, stream: Any) -> tuple[Any, ...]:

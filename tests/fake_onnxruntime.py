@@ -72,6 +72,7 @@ class _Memory:
     def __init__(self, cuda: FakeCuda, stream: int) -> None:
         self.cuda, self.stream = cuda, stream
         self.idle: list[tuple[int, int]] = []  # size and address
+        self.has_session = True
 
     def take(self, size: int) -> tuple[int, int]:
         for block in self.idle:
@@ -113,6 +114,8 @@ class _Value:
 
     def __del__(self) -> None:
         if hasattr(self, "_block"):
+            if not self._memory.has_session:
+                raise Misuse("an output is used longer than its session")
             self._memory.idle.append(self._block)
 
 
@@ -143,6 +146,10 @@ class _Session:
         self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._memory = _Memory(module.cuda, stream)
         self.get_inputs, self.get_outputs = self._session.get_inputs, self._session.get_outputs
+
+    def __del__(self) -> None:
+        if hasattr(self, "_memory"):
+            self._memory.has_session = False
 
     def get_providers(self) -> list[str]:
         return self._module.providers[1 if self._module.unusable else 0 :]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import types
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -243,22 +244,25 @@ class _Context:
         assert scratch is not None
         assert set(addresses) == set(self.engine.names)
         sizes = {name: self.get_tensor_shape(name) for name in self.engine.outputs}
+        alive = weakref.ref(self)
 
         def run() -> None:
-            if shapes is not self.shapes:
+            context = alive()
+            if context is None:
+                raise Misuse("a context is destroyed that has work to do")
+            if shapes is not context.shapes:
                 raise Misuse("a context was given other shapes than its recorded work has")
+            engine = context.engine
             inputs = {
-                name: self._array(addresses[name], shapes[name], dtype).copy()
-                for name, dtype in self.engine.inputs.items()
+                name: context._array(addresses[name], shapes[name], dtype).copy()
+                for name, dtype in engine.inputs.items()
             }
-            outputs = dict(
-                zip(self.engine.outputs, self.engine.session.run(None, inputs), strict=True)
-            )
+            outputs = dict(zip(engine.outputs, engine.session.run(None, inputs), strict=True))
             for name, value in outputs.items():
-                self._array(addresses[name], sizes[name], value.dtype)[...] = value
-            self.cuda.view(*scratch)[:] = 0xEE
+                context._array(addresses[name], sizes[name], value.dtype)[...] = value
+            context.cuda.view(*scratch)[:] = 0xEE
             for name, value in (inputs | outputs).items():
-                now = self._array(addresses[name], value.shape, value.dtype)
+                now = context._array(addresses[name], value.shape, value.dtype)
                 if now.tobytes() != value.tobytes():
                     raise Misuse(f"'{name}' shares memory with what was written after it")
 

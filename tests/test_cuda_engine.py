@@ -311,3 +311,8 @@ def test_there_is_a_gpu_where_its_device_is() -> None:
         assert not has_gpu()
     elif os.environ.get("CUDA_VISIBLE_DEVICES") is None:
         assert has_gpu()
+
+
+def test_numbers_of_engines_in_streams_are_for_ever() -> None:
+    names = [fingerprint_backend(bytes([number]) + bytes(7)) for number in range(1, 6)]
+    assert names == ["onnxruntime", "openvino", "tensorrt", "tensorrt-rtx", "cuda"]

@@ -169,7 +169,7 @@ def test_nothing_waits_but_what_must(cuda: FakeCuda) -> None:
 def test_memory_is_given_back_while_another_stream_records(cuda: FakeCuda) -> None:
     runtime = CudaRuntime(cuda)
     recording, other = CudaMemory(runtime), CudaMemory(runtime)
-    kept = [other.to_device(numbers(100)), other.to_host(other.to_device(numbers(10)))]
+    kept = [other.to_host(other.to_device(numbers(10))), other.to_device(numbers(100))]
     runtime.begin_capture(recording.stream.handle)
 
     def drop() -> None:
@@ -184,6 +184,24 @@ def test_memory_is_given_back_while_another_stream_records(cuda: FakeCuda) -> No
     assert cuda.leftovers() == {"streams": 1}
     runtime.instantiate(runtime.end_capture(recording.stream.handle))
     cuda.executables.clear()
+
+
+def test_memory_is_given_back_when_its_work_is_done(cuda: FakeCuda) -> None:
+    memory = CudaMemory(CudaRuntime(cuda))
+    memory.to_device(numbers(100))  # dropped while the copy has yet to begin
+    with pytest.raises(EngineError, match="no room"):  # even when all that is idle is given back
+        memory.empty((300, MIB), "uint8")
+    assert cuda.device_memory.taken == {}
+    memory.stream.synchronize()  # a copy that came too late would be `Misuse`
+
+
+def test_what_refers_to_each_other_is_given_back_in_any_order(cuda: FakeCuda) -> None:
+    memory = CudaMemory(CudaRuntime(cuda))
+    circle: list[object] = [memory, memory.to_device(numbers(100))]
+    circle.append(circle)
+    del memory, circle
+    gc.collect()
+    assert cuda.leftovers() == {}
 
 
 def fails(call: str, status: str) -> str:

@@ -152,9 +152,9 @@ def test_too_little_memory_for_the_first_use(machine: Machine) -> None:
     with pytest.raises(EngineError) as failure:
         machine.run("tensorrt", convolution())
     assert str(failure.value) == (
-        "graph 'g' cannot be built by tensorrt 10.9.0, the GPU has too little free memory for "
-        "these shapes: Error Code 10: Internal Error (Could not find any implementation for "
-        "node conv.)"
+        "graph 'g' cannot be built by tensorrt 10.9.0, there is too little memory for the "
+        "largest of its shapes: Error Code 10: Internal Error (Could not find any implementation "
+        "for node conv.)"
     )
     assert not (machine.cache / "plans").exists()
 
@@ -321,13 +321,13 @@ MANIFESTS = {
     "nested": b"[" * 100_000,
 }
 GRAPHS = {
-    "outside": {"file": "graphs/../../secret.onnx"},
-    "number": {"file": 5},
-    "size": {"bytes": "3"},
-    "huge": {"bytes": 1 << 60},
-    "other": {"bytes": 1},
-    "digest": {"sha256": "00"},
-    "half": {"float16": 5},
+    "outside": ({"file": "graphs/../../secret.onnx"}, "names an unusable file"),
+    "number": ({"file": 5}, "expected string"),
+    "size": ({"bytes": "3"}, "has an impossible size"),
+    "huge": ({"bytes": 1 << 60}, "has an impossible size"),
+    "other": ({"bytes": 1}, "is not the file its manifest describes"),
+    "digest": ({"sha256": "00"}, "is not the file its manifest describes"),
+    "half": ({"float16": 5}, "not subscriptable"),
 }
 
 
@@ -348,11 +348,13 @@ def test_a_bundle_with_a_hostile_graph(
     write_bundle(machine.bundle, {"a": convolution()})
     file = machine.bundle / "manifest.json"
     manifest = json.loads(file.read_bytes())
-    manifest["graphs"]["a"].update(GRAPHS[kind])
+    changes, message = GRAPHS[kind]
+    manifest["graphs"]["a"].update(changes)
     file.write_text(json.dumps(manifest), encoding="utf-8")
     code, error = export(machine, capsys, "--engine", "tensorrt")
     assert code == 2
     assert str(machine.bundle) in error
+    assert message in error
 
 
 def test_no_bundle(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

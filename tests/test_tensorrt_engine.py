@@ -161,6 +161,15 @@ def test_outputs_go_into_rows_of_a_tensor(machine: Machine) -> None:
         )
 
 
+def test_a_graph_may_go_before_its_work_is_done(machine: Machine) -> None:
+    machine.store(make_model(), "sums")
+    engine = machine.open()
+    graph = engine.load(make_model(), "sums")
+    outputs = graph.run({name: engine.to_device(array) for name, array in arrays(4).items()})
+    del graph
+    np.testing.assert_array_equal(engine.to_host(outputs["sum"]), expected_sum(arrays(4)))
+
+
 def test_graphs_share_their_working_memory(machine: Machine) -> None:
     """Which each of them writes over: what they give must lie elsewhere."""
     for factor in (1, 2, 3):

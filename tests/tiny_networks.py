@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cca_export.architecture import Architecture, GroupShape, NafStackShape, TransformShape
+from cca_export.network import CcaNetwork
 
 
 def tiny_architecture(group_sizes: tuple[int, ...]) -> Architecture:
@@ -29,3 +32,14 @@ def tiny_architecture(group_sizes: tuple[int, ...]) -> Architecture:
         factorised_filters=(3, 2),
         groups=groups,
     )
+
+
+WIDE_STREAMS = {"g_a.down.0": 1e6, "g_a.down.3": 1e-6, "g_s.up.0": 1e6, "g_s.up.3": 1e-6}
+"""For `scale_layers`: what is in the transforms overflows float16, what they give does not."""
+
+
+def scale_layers(network: CcaNetwork, names: Mapping[str, float]) -> None:
+    """Multiply the parameters of layers, by their names."""
+    for name, scale in names.items():
+        for parameter in network.get_submodule(name).parameters():
+            parameter.mul_(scale)

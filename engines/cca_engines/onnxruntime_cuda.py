@@ -52,12 +52,12 @@ _REINSTALL = (
 )
 
 
-class CudaGraph:
+class OnnxRuntimeCudaGraph:
     """One ONNX Runtime session on an engine's stream."""
 
     identity = ""
 
-    def __init__(self, model: bytes, name: str, engine: CudaEngine) -> None:
+    def __init__(self, model: bytes, name: str, engine: OnnxRuntimeCudaEngine) -> None:
         """Load a model into GPU memory.
 
         Args:
@@ -119,9 +119,9 @@ class CudaGraph:
         values = dict(zip(self._outputs, binding.get_outputs(), strict=True))
         return {name: places.get(name) or self._tensor(values[name]) for name in self._outputs}
 
-    def twin(self, engine: Engine) -> CudaGraph:
+    def twin(self, engine: Engine) -> OnnxRuntimeCudaGraph:
         """A session of its own, with its own weights: a session runs on one stream."""
-        return CudaGraph(self._model, self._name, cast("CudaEngine", engine))
+        return OnnxRuntimeCudaGraph(self._model, self._name, cast("OnnxRuntimeCudaEngine", engine))
 
     def _tensor(self, value: Any) -> DeviceTensor:
         """An `OrtValue`, whose memory is the session's, as a tensor that keeps both."""
@@ -151,7 +151,7 @@ class _Shared:
     optimisation: str
 
 
-class CudaEngine(CudaMemory):
+class OnnxRuntimeCudaEngine(CudaMemory):
     """ONNX Runtime's CUDA execution provider in float32, with a stream of its own."""
 
     name = "cuda"
@@ -172,13 +172,13 @@ class CudaEngine(CudaMemory):
             f"{shared.device}"
         )
 
-    def load(self, model: bytes, name: str) -> CudaGraph:
+    def load(self, model: bytes, name: str) -> OnnxRuntimeCudaGraph:
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
-        return CudaGraph(model, name, self)
+        return OnnxRuntimeCudaGraph(model, name, self)
 
-    def twin(self) -> CudaEngine:
+    def twin(self) -> OnnxRuntimeCudaEngine:
         """An engine with a stream and memory of its own."""
-        return CudaEngine(self._shared)
+        return OnnxRuntimeCudaEngine(self._shared)
 
     def create_session(self, model: bytes) -> ort.InferenceSession:
         """A session on this engine's stream.
@@ -233,7 +233,9 @@ def open_engine(
             "or install an onnxruntime-gpu for the driver's CUDA"
         )
     libraries = _load_libraries(major)
-    return CudaEngine(_Shared(cuda, device, libraries, optimisation or _DEFAULT_OPTIMISATION))
+    return OnnxRuntimeCudaEngine(
+        _Shared(cuda, device, libraries, optimisation or _DEFAULT_OPTIMISATION)
+    )
 
 
 def _load_libraries(major: str) -> str:

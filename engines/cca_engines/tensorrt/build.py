@@ -13,6 +13,7 @@ from cca_engines.tensorrt.shapes import add_profile
 from cca_engines.tensorrt.timing import TimingCache
 
 _MIB = 1 << 20
+_BOUNDLESS = 1 << 44
 _OF_MEMORY = ("out of memory", "outofmemory", "workspace", "memory is insufficient")
 """What its messages have in common that tell of too little memory."""
 
@@ -105,11 +106,15 @@ def _config(library: TensorRt, builder: Any, settings: BuildSettings) -> Any:
     module = library.module
     config = builder.create_builder_config()
     config.clear_flag(module.BuilderFlag.TF32)
+    memory = settings.memory
     if library.compiles_when_run:
         # Or its work could not be recorded as a CUDA graph.
         config.set_flag(module.BuilderFlag.REQUIRE_USER_ALLOCATION)
-    if settings.memory is not None:
-        config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, settings.memory)
+        # Its own limit is 64 GiB for what the largest shapes need, or this GPU's memory. What
+        # runs the plan may have more, and takes no more than the shapes that it meets need.
+        memory = memory or _BOUNDLESS
+    if memory is not None:
+        config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, memory)
     if settings.target.compute_capability is not None:
         major, minor = settings.target.compute_capability
         capability = getattr(module.ComputeCapability, f"SM{major}{minor}", None)
@@ -150,6 +155,6 @@ def _failure(library: TensorRt, messages: Messages, name: str, settings: BuildSe
     if not any(words in said for words in _OF_MEMORY):
         return f"{failed}: {reason}"
     if settings.memory is None:
-        return f"{failed}, the GPU has too little free memory for these shapes: {reason}"
+        return f"{failed}, there is too little memory for the largest of its shapes: {reason}"
     limit = settings.memory // _MIB
     return f"{failed} within the memory limit of {limit} MiB, allow more: {reason}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cca_engines.engine import ShapeRange
 from cca_engines.tensorrt.build import Plan
-from cca_engines.tensorrt.plans import SUFFIX, PlanDirectory, PlanFile, PlanFileError, PlanKey
+from cca_engines.tensorrt.plans import SUFFIX, PlanDirectory, PlanFile, PlanKey
 from cca_engines.user_cache import TEMPORARY, cache_directory
 
 CAPACITY = 4 << 30
@@ -33,15 +33,11 @@ class PlanCache:
         """A plan of the cache, which counts as used now.
 
         Raises:
-            PlanFileError: It is broken, and removed; or another process has removed it.
+            PlanFileError: It is broken, or another process has removed it.
         """
         with contextlib.suppress(OSError):
             os.utime(file.path)
-        try:
-            return file.read()
-        except PlanFileError:
-            _remove(file.path)
-            raise
+        return file.read()
 
     def write(self, graph: str, key: PlanKey, shapes: ShapeRange, plan: Plan) -> None:
         """Keep a plan, and remove those that were used longest ago until all fit.
