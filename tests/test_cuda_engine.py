@@ -15,6 +15,7 @@ import pytest
 from cca_engines import (
     EngineError,
     available_engines,
+    engines_by_speed,
     fingerprint,
     fingerprint_backend,
     onnxruntime_cuda,
@@ -299,6 +300,8 @@ def test_engines_on_gpus_need_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_is_installed", lambda name, _: name != "cuda")
     monkeypatch.setattr(registry, "has_gpu", lambda: False)
     assert available_engines() == ["onnxruntime", "openvino"]
+    # To be tried in turn all the same: they say what they miss.
+    assert engines_by_speed() == ["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]
     pytest.importorskip("cuda.bindings")
     monkeypatch.setattr(registry, "has_gpu", lambda: True)
     assert available_engines() == ["onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"]

@@ -53,7 +53,6 @@ _BACKENDS = {
     ),
 }
 
-
 _BY_SPEED = ("tensorrt", "tensorrt-rtx", "cuda", "openvino", DEFAULT_ENGINE)
 
 
@@ -62,10 +61,14 @@ def available_engines() -> list[str]:
 
     Those whose library is installed and, for engines on a GPU, only if there is one.
     """
-    installed = [name for name, backend in _BACKENDS.items() if _is_installed(name, backend)]
+    installed = _installed()
     if any(_BACKENDS[name].on_gpu for name in installed) and not _can_use_gpu():
         return [name for name in installed if not _BACKENDS[name].on_gpu]
     return installed
+
+
+def _installed() -> list[str]:
+    return [name for name, backend in _BACKENDS.items() if _is_installed(name, backend)]
 
 
 def _can_use_gpu() -> bool:
@@ -87,8 +90,11 @@ def _is_installed(name: str, backend: _Backend) -> bool:
 
 
 def engines_by_speed() -> list[str]:
-    """Those of `available_engines` that are likely to be faster first; the last works anywhere."""
-    installed = available_engines()
+    """Engines whose library is installed, those that are likely to be faster first.
+
+    That there is no GPU for one is said by opening it. The last works anywhere.
+    """
+    installed = _installed()
     return [name for name in _BY_SPEED if name in installed]
 
 
