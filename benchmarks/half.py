@@ -2,17 +2,17 @@
 
     python benchmarks/half.py > benchmarks/results/half.md
 
-With the trained model, each picture is coded with float32 and with float16 transforms. A random
-network of the published size has no meaningful pictures, so its float16 synthesis is compared
-with its float32 one, on the latents that it makes of a photograph: once as it is, and with
-activations scaled up until plain float16, without factors, overflows.
+Pictures of the trained model are coded with the graphs that `cca-export --precision fp16` writes.
+A random network of the published size has no meaningful pictures, so its float16 transforms are
+compared with its float32 ones: as it is, and with activations scaled up until plain float16
+overflows.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +23,15 @@ from cca_export.check import CALIBRATION, load_picture
 from cca_export.checkpoint import load_network
 from cca_export.exact.calibration import run_prior
 from cca_export.exact.cost import code_length
-from cca_export.graphs import CodecGraph, TensorSpec, codec_graphs
+from cca_export.graphs import CodecGraph, codec_graphs
 from cca_export.half.check import HalfModule, half_loss
 from cca_export.half.convert import HalfPlaces, half_network
 from cca_export.half.ranges import Ranges, observe_ranges
-from cca_export.network import CcaNetwork, NafBlock, SynthesisTransform
+from cca_export.network import CcaNetwork, NafBlock
 from cca_export.onnx_writer import onnx_model
 from cca_export.tables import gaussian_tables
 from full_size_checkpoint import PUBLISHED, random_network
+from half_islands import MORE, WITHOUT, Rounded, replaced
 from torch import Tensor, nn
 
 ROOT = Path(__file__).parent.parent
@@ -38,9 +39,10 @@ CHECKPOINT = ROOT / "tests" / "data" / "checkpoints" / "cca-small.pth"
 GOLDEN = ("chelsea", "coffee", "astronaut")
 EXAMPLES = ("chelsea.png", "flower.jpg")
 SMALL_PICTURE = (192, 256)
+SCALES = (1, 64, 4096)
 GOOD_PICTURE = 40.0
 """Decibels: losses are larger on better pictures, so those of random networks are given for one
-that is better than the published models' largest rate."""
+that is as good as the published models' best."""
 
 DEVIATION = 0.25
 """Standard deviation that a random network's output is taken to have, as photographs do."""
@@ -52,58 +54,116 @@ def pictures() -> Iterator[tuple[str, Tensor]]:
         with np.load(ROOT / "tests" / "data" / "golden" / f"{name}.npz") as golden:
             yield f"golden/{name}", torch.from_numpy(golden["image"])[None]
     for name in EXAMPLES:
-        path = ROOT / "examples" / name
-        yield f"examples/{name}", torch.from_numpy(load_picture(path))
+        yield f"examples/{name}", torch.from_numpy(load_picture(ROOT / "examples" / name))
+
+
+def small_picture() -> Tensor:
+    """uint8 [1, *SMALL_PICTURE, 3]."""
+    height, width = SMALL_PICTURE
+    return torch.from_numpy(load_picture(CALIBRATION[0]))[:, :height, :width].contiguous()
 
 
 def scaled_up(network: CcaNetwork, factor: float) -> CcaNetwork:
-    """A copy whose residual streams and gate products are about `factor` times as large.
-
-    The layers that carry the pictures' signal give more, and the gated branches more yet.
-    """
+    """A copy whose residual streams and gate products are about `factor` times as large."""
     result = copy.deepcopy(network).requires_grad_(False)
-    layers: list[nn.Module] = [result.g_a.down[0], result.g_s.up[0], result.h_a[0]]
+    layers: list[tuple[nn.Module, float]] = [
+        (layer, factor) for layer in (result.g_a.down[0], result.g_s.up[0])
+    ]
     for module in result.modules():
         if isinstance(module, NafBlock):
-            layers += [module.dwconv[1], module.FFN[0]]
-    for layer in layers:
-        scale = factor if layer in layers[:3] else math.sqrt(factor)
+            layers += [(layer, math.sqrt(factor)) for layer in (module.dwconv[1], module.FFN[0])]
+    for layer, scale in layers:
         for parameter in layer.parameters():
             parameter.mul_(scale)
     return result
 
 
-class FloatSynthesis(nn.Module):
-    """The synthesis transform without its last steps, which would hide what exceeds a pixel."""
-
-    def __init__(self, g_s: SynthesisTransform) -> None:
-        super().__init__()
-        self.g_s = g_s
-
-    def forward(self, y_hat: Tensor) -> tuple[Tensor, ...]:
-        """[N, M, h, w] to [N, 3, 16h, 16w]."""
-        return (self.g_s(y_hat),)
+# --- The trained model, picture by picture ----------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Transforms:
-    """A half network's transforms as graphs that an engine runs: `y` and pictures as floats."""
+class Coded:
+    """A picture's bits, its PSNR, and what the entropy coder was given."""
 
-    analysis: HalfModule
-    synthesis: HalfModule
+    bits: float
+    psnr: float
+    indexes: Tensor
+    symbols: Tensor
+
+
+def coded(graphs: Sequence[CodecGraph], picture: Tensor) -> Coded:
+    """Encode and decode a picture; bits are of the latents, by their ideal code lengths."""
+    bits, tables = 0.0, gaussian_tables()
+    y_hat, indexes, symbols = [], [], []
+    with torch.inference_mode():
+        for outputs in run_prior(graphs, picture):
+            if "y_hat" in outputs:
+                y_hat.append(outputs["y_hat"])
+            if "symbols" in outputs:
+                bits += code_length(outputs["symbols"], outputs["indexes"], tables)
+                indexes.append(outputs["indexes"].flatten())
+                symbols.append(outputs["symbols"].flatten())
+        decoded = graphs[-1].module(torch.cat(y_hat))[0]
+    error = torch.mean((decoded.double() - picture.double()) ** 2).item()
+    psnr = 10 * math.log10(255**2 / error)
+    return Coded(bits, psnr, torch.cat(indexes), torch.cat(symbols))
+
+
+def share(found: Tensor, expected: Tensor) -> float:
+    """Of values that differ, in percent."""
+    return 100 * (found != expected).double().mean().item()
+
+
+def print_trained(engine: Engine, network: CcaNetwork, half: CcaNetwork) -> None:
+    """One row a picture."""
+    graphs = list(codec_graphs(network))
+    modules = {g.name: HalfModule(g, onnx_model(g), engine) for g in codec_graphs(half)}
+    everything = [CodecGraph(g.name, modules[g.name], g.inputs, g.outputs) for g in graphs]
+    transforms = [everything[0], *graphs[1:-1], everything[-1]]
+    print(
+        "| picture | FP32 | synthesis loses | latents lose | FP16 transforms: PSNR | bytes ", end=""
+    )
+    print("| FP16 prior as well: PSNR | bytes | indexes differ | symbols differ |")
+    print("|---" * 10 + "|")
+    for name, picture in pictures():
+        loss = half_loss(name, picture, graphs, modules)
+        before = coded(graphs, picture)
+        columns = [f"{loss.psnr:.3f} dB | {loss.synthesis:+.4f} dB | {loss.latents:+.4f} dB"]
+        for some in (transforms, everything):
+            after = coded(some, picture)
+            columns += [f"{after.psnr - before.psnr:+.3f} dB"]
+            columns += [f"{100 * (after.bits / before.bits - 1):+.2f} %"]
+        columns += [f"{share(after.indexes, before.indexes):.2f} %"]
+        columns += [f"{share(after.symbols, before.symbols):.2f} %"]
+        print(f"| {name} | {' | '.join(columns)} |", flush=True)
+
+
+# --- What is float32, and what it is good for ---------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A picture by a float32 network: what its transforms make of it."""
+
+    picture: Tensor
+    y: Tensor
+    z: Tensor
+    x: Tensor
 
     @classmethod
-    def of(cls, half: CcaNetwork, engine: Engine) -> Transforms:
-        """Export them."""
-        channels = half.architecture.latent_channels
-        latents = TensorSpec(
-            "y_hat", "float32", ("batch", channels, "latent_height", "latent_width")
-        )
-        image = TensorSpec("x", "float32", ("batch", 3, "height", "width"))
-        synthesis = CodecGraph("synthesis", FloatSynthesis(half.g_s), (latents,), (image,))
-        analysis = next(codec_graphs(half))
-        graphs = (analysis, synthesis)
-        return cls(*(HalfModule(graph, onnx_model(graph), engine) for graph in graphs))
+    def of(cls, network: CcaNetwork, picture: Tensor) -> Expected:
+        """Encode, round, decode."""
+        with torch.no_grad():
+            y = network.g_a(picture.float().permute(0, 3, 1, 2) / 255)
+            return cls(picture, y, network.h_a(y), network.g_s(torch.round(y)))
+
+    def noise(self, half: CcaNetwork) -> tuple[float, float, float]:
+        """Of y, z and x by a float16 network: decibels of their variance; NaN if not finite."""
+        with torch.no_grad(), Rounded():
+            y = half.g_a(self.picture.float().permute(0, 3, 1, 2) / 255)
+            z = half.h_a(self.y)
+            x = half.g_s(torch.round(self.y))
+        return noise(y, self.y), noise(z, self.z), noise(x, self.x)
 
 
 def noise(found: Tensor, expected: Tensor) -> float:
@@ -113,48 +173,6 @@ def noise(found: Tensor, expected: Tensor) -> float:
     return 10 * math.log10(max(ratio, 1e-30)) if math.isfinite(ratio) else math.nan
 
 
-def print_trained(engine: Engine) -> None:
-    network = load_network(CHECKPOINT).eval()
-    ranges = observe_ranges(network, [torch.from_numpy(load_picture(p)) for p in CALIBRATION])
-    half, places = half_network(network, ranges, prior=True)
-    graphs = list(codec_graphs(network))
-    modules: dict[str, HalfModule] = {
-        graph.name: HalfModule(graph, onnx_model(graph), engine) for graph in codec_graphs(half)
-    }
-    print("## The trained model\n")
-    print(
-        f"Largest magnitude on calibration pictures {ranges.largest():.0f}; {describe(places)}.\n"
-    )
-    print("| picture | FP32 | FP16 | synthesis loses | latents lose | whole codec: PSNR | bytes |")
-    print("|---|---|---|---|---|---|---|")
-    halves = [
-        CodecGraph(graph.name, modules[graph.name], graph.inputs, graph.outputs) for graph in graphs
-    ]
-    for name, picture in pictures():
-        loss = half_loss(name, picture, graphs, modules)
-        before, after = (coded(every, picture) for every in (graphs, halves))
-        print(
-            f"| {name} | {loss.psnr:.3f} dB | {loss.psnr - loss.synthesis:.3f} dB "
-            f"| {loss.synthesis:+.4f} dB | {loss.latents:+.4f} dB | {after[1] - before[1]:+.3f} dB "
-            f"| {100 * (after[0] / before[0] - 1):+.2f} % |",
-            flush=True,
-        )
-
-
-def coded(graphs: list[CodecGraph], picture: Tensor) -> tuple[float, float]:
-    """Ideal bits of the latents, and PSNR, with the graphs given."""
-    bits, tables, y_hat = 0.0, gaussian_tables(), []
-    with torch.inference_mode():
-        for outputs in run_prior(graphs, picture):
-            if "y_hat" in outputs:
-                y_hat.append(outputs["y_hat"])
-            if "symbols" in outputs:
-                bits += code_length(outputs["symbols"], outputs["indexes"], tables)
-        decoded = graphs[-1].module(torch.cat(y_hat))[0]
-    error = torch.mean((decoded.double() - picture.double()) ** 2).item()
-    return bits, 10 * math.log10(255**2 / error)
-
-
 def describe(places: HalfPlaces) -> str:
     return (
         f"{places.convolutions} convolutions, {len(places.scaled)} tensors stored by a factor, "
@@ -162,51 +180,53 @@ def describe(places: HalfPlaces) -> str:
     )
 
 
-def print_random(network: CcaNetwork, picture: Tensor, engine: Engine, label: str) -> bool:
-    """One row; returns whether plain float16 is not finite."""
-    ranges = observe_ranges(network, [picture])
-    graphs = list(codec_graphs(network))
-    with torch.inference_mode():
-        y = graphs[0].module(picture)[0]
-        x = network.g_s(torch.round(y))
-    columns, overflows = [], False
-    for observed in (Ranges(), ranges):
-        half, places = half_network(network, observed, prior=False)
-        transforms = Transforms.of(half, engine)
-        latents = noise(transforms.analysis(picture)[0], y)
-        image = noise(transforms.synthesis(torch.round(y))[0], x)
-        if observed is not ranges:
-            overflows = math.isnan(latents) or math.isnan(image)
-            columns.append(f"{latents:.1f} | {image:.1f}".replace("nan", "**Inf, NaN**"))
-            continue
-        peak = image + 20 * math.log10(DEVIATION)
-        lost = 10 * math.log10(1 + 10 ** ((GOOD_PICTURE + peak) / 10))
-        columns.append(f"{latents:.1f} | {image:.1f} | {lost:.4f} dB")
-        columns.append(f"{places.convolutions} | {len(places.scaled)} | {len(places.kept)}")
-    print(f"| {label} | {ranges.largest():.3g} | {' | '.join(columns)} |", flush=True)
-    return overflows
+def print_islands(network: CcaNetwork, ranges: Ranges, picture: Tensor) -> None:
+    """One row for each part that is float32, with that part in float16."""
+    expected = Expected.of(network, picture)
+    half, places = half_network(network, ranges, prior=False)
+    print(f"Largest magnitude {ranges.largest():.3g}; {describe(places)}.\n")
+    print("| | y | z | x | x loses at 40 dB |")
+    print("|---|---|---|---|---|")
+    print_row("as exported", expected.noise(half))
+    plain, _ = half_network(network, Ranges(), prior=False)
+    print_row("without factors", expected.noise(plain))
+    for prefix, parts in (("float16: ", WITHOUT), ("float32 as well: ", MORE)):
+        for name, (layers, by) in parts.items():
+            if any(isinstance(module, layers) for module in half.modules()):
+                print_row(prefix + name, expected.noise(replaced(half, layers, by)))
+    print()
 
 
-def print_full_size(engine: Engine) -> None:
-    network = random_network(PUBLISHED).eval().requires_grad_(False)
-    picture = torch.from_numpy(load_picture(CALIBRATION[0]))
-    picture = picture[:, : SMALL_PICTURE[0], : SMALL_PICTURE[1]].contiguous()
-    print("\n## A random network of the published size\n")
-    print("| activations | largest | plain: y | x | FP16: y | x | loses at 40 dB ", end="")
-    print("| convolutions | factors | kept FP32 |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    overflowed, factor = 0, 1.0
-    while overflowed < 3:
-        overflowed += print_random(scaled_up(network, factor), picture, engine, f"x{factor:g}")
-        factor *= 16
+def print_row(label: str, noises: Sequence[float]) -> None:
+    """Noise of y, z and x, and what that of x costs a good picture."""
+    peak = noises[-1] + 20 * math.log10(DEVIATION)
+    lost = 10 * math.log10(1 + 10 ** ((GOOD_PICTURE + peak) / 10))
+    cells = [f"{value:.1f} dB" for value in noises] + [f"{lost:.4f} dB"]
+    row = " | ".join("**Inf or NaN**" if cell == "nan dB" else cell for cell in cells)
+    print(f"| {label} | {row} |", flush=True)
 
 
 def main() -> None:
     engine = open_engine("onnxruntime")
+    network = load_network(CHECKPOINT).eval().requires_grad_(False)
+    ranges = observe_ranges(network, [torch.from_numpy(load_picture(p)) for p in CALIBRATION])
+    half, places = half_network(network, ranges, prior=True)
     print("# What float16 costs in quality\n")
-    print(f"`benchmarks/half.py`, PyTorch {torch.__version__}, {engine.description}\n")
-    print_trained(engine)
-    print_full_size(engine)
+    print(
+        f"`benchmarks/half.py`, PyTorch {torch.__version__}, onnxruntime; see docs/precision.md\n"
+    )
+    print("## The trained model\n")
+    print(f"With its prior {describe(places)}.\n")
+    print_trained(engine, network, half)
+    print("\n## What is float32, and what happens without it\n")
+    print("### The trained model, golden/chelsea\n")
+    print_islands(network, ranges, next(pictures())[1])
+    network = random_network(PUBLISHED).eval()
+    picture = small_picture()
+    for scale in SCALES:
+        print(f"### A random network of the published size, activations x{scale}\n")
+        scaled = scaled_up(network, scale)
+        print_islands(scaled, observe_ranges(scaled, [picture]), picture)
 
 
 if __name__ == "__main__":

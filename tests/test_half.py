@@ -94,11 +94,10 @@ def test_a_network_that_plain_float16_underflows(network: CcaNetwork, picture: T
 def test_convolutions_whose_weights_do_not_fit_stay_float32(
     network: CcaNetwork, picture: Tensor
 ) -> None:
-    """What the block's last convolution reads is stored by another factor than what it gives."""
-    scale_layers(network, {"g_a.blocks.2.0.dwconv.1": 200})
+    """The last layer's are around 1e-7, and its input is not stored small enough to make up."""
+    scale_layers(network, WIDE_STREAMS)
     half, places = half_network(network, observe_ranges(network, [picture]), prior=False)
-    assert "g_a.blocks.2.0.FFN.2" in places.kept
-    assert len(places.kept) < places.convolutions / 4
+    assert places.kept == ["g_a.down.3"]
     assert max(errors(network, half, picture)) < ALLOWED
 
 
@@ -187,7 +186,8 @@ def test_a_wrong_variant_is_named(network: CcaNetwork, picture: Tensor) -> None:
 def test_a_transform_that_loses_too_much(
     transform: str, network: CcaNetwork, picture: Tensor
 ) -> None:
-    """With `allowed` of its signal's deviation as noise, on a perfect picture."""
+    """On a black picture, which the random network decodes well."""
+    picture = torch.zeros_like(picture)
     graphs = list(codec_graphs(network))
     modules = {graph.name: graph.module for graph in graphs}
     assert half_loss("p", picture, graphs, modules).latents == pytest.approx(0, abs=1e-6)
@@ -199,4 +199,4 @@ def test_a_transform_that_loses_too_much(
 
     match = rf"^the float16 {transform} loses \S+ dB on p, allowed 0\.05: export it without "
     with pytest.raises(MismatchError, match=match):
-        half_loss("p", 255 - picture.clamp(255), graphs, modules | {transform: Worse()})
+        half_loss("p", picture, graphs, modules | {transform: Worse()})

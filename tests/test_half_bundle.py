@@ -18,6 +18,9 @@ from tiny_networks import WIDE_STREAMS, scale_layers, tiny_architecture
 
 FLOAT_OPERATIONS = {"LayerNormalization", "ReduceMean", "Erf", "Tanh", "Log", "Round", "Clip"}
 
+KEPT = ["analysis"]
+"""Where convolutions are float32 because their weights are too small for float16: here in one."""
+
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
 
@@ -58,7 +61,7 @@ def test_variants_are_in_the_manifest(bundle: Path) -> None:
 
 
 def test_convolutions_are_float16_and_the_rest_is_not(bundle: Path) -> None:
-    seen = set()
+    seen, kept = set(), []
     for name, model in half_graphs(bundle).items():
         graph = onnx.shape_inference.infer_shapes(model).graph
         kinds = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output)}
@@ -67,11 +70,14 @@ def test_convolutions_are_float16_and_the_rest_is_not(bundle: Path) -> None:
             place = f"{name} {node.op_type}"
             seen.add(node.op_type)
             if node.op_type in ("Conv", "ConvTranspose"):
-                attention = node.input[0] in averages
-                assert kinds[node.output[0]] == (FLOAT if attention else HALF), place
+                if node.input[0] in averages:
+                    assert kinds[node.output[0]] == FLOAT, place
+                elif kinds[node.output[0]] != HALF:
+                    kept.append(name)
             elif node.op_type in FLOAT_OPERATIONS:
                 assert kinds[node.output[0]] == FLOAT, place
     assert seen >= {"Conv", "ConvTranspose"} | FLOAT_OPERATIONS
+    assert kept == KEPT
 
 
 def test_tensorrt_takes_the_variants(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,9 +104,9 @@ def test_tensorrt_convolves_in_float16(bundle: Path) -> None:
         for layer in map(network.get_layer, range(network.num_layers)):
             if layer.type in (module.LayerType.CONVOLUTION, module.LayerType.DECONVOLUTION):
                 output = layer.get_output(0)
-                attention = tuple(output.shape)[2:] == (1, 1)
-                assert output.dtype == (module.float32 if attention else module.float16), name
-                kinds.append(output.dtype)
+                if tuple(output.shape)[2:] != (1, 1):  # or it is the attention's
+                    kinds.append(output.dtype)
             elif layer.type == module.LayerType.NORMALIZATION:
                 assert layer.get_output(0).dtype == module.float32, name
         assert kinds.count(module.float16) > 2, name
+        assert kinds.count(module.float32) == KEPT.count(name), name

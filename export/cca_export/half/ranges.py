@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,8 +41,8 @@ class Ranges:
 
     def add(self, layer: str, x: Tensor, y: Tensor) -> None:
         """Take one call's tensors into account."""
-        self._inputs[layer] = max(self._inputs[layer], x.abs().max().item())
-        self._outputs[layer] = max(self._outputs[layer], y.abs().max().item())
+        self._inputs[layer] = _larger(self._inputs[layer], x)
+        self._outputs[layer] = _larger(self._outputs[layer], y)
 
 
 def observe_ranges(network: CcaNetwork, pictures: Iterable[Tensor]) -> Ranges:
@@ -68,6 +69,11 @@ def _synthetic_pictures() -> Sequence[Tensor]:
     rows, columns = torch.meshgrid(*(torch.arange(side) // 8 for side in sides), indexing="ij")
     board = ((rows + columns) % 2 * 255)[None, :, :, None].expand(1, *sides, 3)
     return noise.to(torch.uint8), board.to(torch.uint8)
+
+
+def _larger(largest: float, x: Tensor) -> float:
+    # Unlike Python's max, NumPy's does not lose what is not a number.
+    return float(np.maximum(largest, x.abs().max().item()))
 
 
 @contextmanager
