@@ -59,6 +59,7 @@ def errors(network: CcaNetwork, half: CcaNetwork, picture: Tensor) -> list[float
 OVERFLOWS: dict[str, Mapping[str, float]] = {
     "residual streams": WIDE_STREAMS,
     "gate products": {"g_a.blocks.2.0.dwconv.1": 200, "g_s.blocks.0.0.dwconv.1": 200},
+    "a residual stream from 1 to 1e9": {"g_a.blocks.2.0.dwconv.1": 600},
     "latents": {"g_a.down.3": 1e7},
     "what gates read": {
         **{"g_a.blocks.2.0.FFN.0": 1e5, "g_s.blocks.0.0.FFN.0": 1e5},

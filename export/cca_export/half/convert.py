@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import cast
 
 import torch
@@ -21,15 +22,15 @@ from cca_export.half.layers import (
     FloatConvolution,
     HalfAttention,
     HalfGelu,
-    HalfNafBlock,
     HalfNorm,
+    HalfResidual,
     ToFloat,
     ToHalf,
     WideGate,
     fold_gains,
     scaled_convolution,
 )
-from cca_export.half.ranges import Ranges
+from cca_export.half.ranges import Ranges, larger
 from cca_export.network import (
     BottleneckBlock,
     CcaNetwork,
@@ -143,11 +144,13 @@ class _Converter:
         for i, stage in enumerate(stages):
             layer, following = f"{name}.{kind}.{i}", f"{name}.{kind}.{i + 1}"
             blocks = {f"{name}.blocks.{i}.{j}": block for j, block in enumerate(_list(stage))}
-            stream = self._stream(layer, blocks, following)
-            converted = self._convolution(layer, layers[i], source, stream)
+            largest = self._stream(layer, blocks, following)
+            places = (f"{place}, stream" for place in (layer, *blocks))
+            streams = [self._factor(*each) for each in zip(places, largest, strict=True)]
+            converted = self._convolution(layer, layers[i], source, streams[0])
             layers[i] = converted if i else nn.Sequential(ToHalf(source), converted)
-            stages[i] = nn.Sequential(*self._blocks(blocks, stream))
-            source = stream
+            stages[i] = nn.Sequential(*self._blocks(blocks, streams))
+            source = streams[-1]
         last = f"{name}.{kind}.{len(stages)}"
         target = self._factor(last, self._seen.output(last))
         converted = self._convolution(last, layers[len(stages)], source, target)
@@ -157,12 +160,13 @@ class _Converter:
         blocks = {f"{name}.blocks.{j}": block for j, block in enumerate(stack.blocks)}
         first, last = f"{name}.in_conv", f"{name}.out_conv"
         source = self._factor(f"{name}, input", self._seen.input(first))
-        stream = self._stream(first, blocks, last)
+        # Its end is added to its beginning.
+        stream = self._factor(f"{first}, stream", self._stream(first, blocks, last)[-1])
         target = self._factor(last, self._seen.output(last))
         into = self._convolution(first, stack.in_conv, source, stream)
         out = self._convolution(last, stack.out_conv, stream, target)
         _replace(stack, "in_conv", nn.Sequential(ToHalf(source), into))
-        _replace(stack, "blocks", nn.ModuleList(self._blocks(blocks, stream)))
+        _replace(stack, "blocks", nn.ModuleList(self._blocks(blocks, [stream] * (len(blocks) + 1))))
         _replace(stack, "out_conv", nn.Sequential(out, ToFloat(target)))
 
     def _head(self, name: str, head: nn.Module) -> nn.Sequential:
@@ -177,41 +181,56 @@ class _Converter:
             source = target
         return nn.Sequential(*layers, ToFloat(source))
 
-    def _stream(self, first: str, blocks: Mapping[str, nn.Module], following: str) -> float:
-        """One factor for the residual stream from a layer's output to the next one's input."""
-        largest = [self._seen.output(first), self._seen.input(following)]
-        for name, block in blocks.items():
-            readers = ("norm1", "norm2") if isinstance(block, NafBlock) else ("conv1",)
-            largest += [self._seen.input(f"{name}.{reader}") for reader in readers]
-        return self._factor(f"{first}, stream", max(largest))
+    def _stream(self, first: str, blocks: Mapping[str, nn.Module], following: str) -> list[float]:
+        """Largest magnitudes of a residual stream so far: of a layer's output, of each block's.
 
-    def _blocks(self, blocks: Mapping[str, nn.Module], stream: float) -> Iterator[nn.Module]:
-        for name, block in blocks.items():
+        They ascend, so that what a block reads fits where what it gives does.
+        """
+        readers = [
+            [f"{name}.{layer}" for layer in _readers(block)] for name, block in blocks.items()
+        ]
+        inputs = [[self._seen.input(layer) for layer in layers] for layers in readers]
+        # What a block reads first is what the one before it gave; the rest is on its own way.
+        heads = [*(values[0] for values in inputs), self._seen.input(following)]
+        inside = [max(values) for values in inputs]
+        largest = [max(self._seen.output(first), heads[0])]
+        largest += [max(pair) for pair in zip(inside, heads[1:], strict=True)]
+        return list(accumulate(largest, larger))
+
+    def _blocks(
+        self, blocks: Mapping[str, nn.Module], streams: Sequence[float]
+    ) -> Iterator[nn.Module]:
+        for (name, block), source, target in zip(
+            blocks.items(), streams[:-1], streams[1:], strict=True
+        ):
             if isinstance(block, NafBlock):
-                yield self._naf(name, block, stream)
+                yield self._naf(name, block, source, target)
             else:
-                yield self._bottleneck(name, cast(BottleneckBlock, block), stream)
+                yield self._bottleneck(name, cast(BottleneckBlock, block), source, target)
 
-    def _bottleneck(self, name: str, block: BottleneckBlock, stream: float) -> BottleneckBlock:
-        source = stream
+    def _bottleneck(
+        self, name: str, block: BottleneckBlock, source: float, target: float
+    ) -> nn.Module:
+        layers: list[nn.Module] = []
+        read = source
         for layer in ("conv1", "conv2"):
-            target = self._factor(f"{name}.{layer}", self._seen.output(f"{name}.{layer}"))
-            converted = self._convolution(f"{name}.{layer}", getattr(block, layer), source, target)
-            _replace(block, layer, converted)
-            source = target
-        converted = self._convolution(f"{name}.conv3", block.conv3, source, stream)
-        _replace(block, "conv3", converted)
-        return block
+            given = self._factor(f"{name}.{layer}", self._seen.output(f"{name}.{layer}"))
+            convolution = getattr(block, layer)
+            layers += [self._convolution(f"{name}.{layer}", convolution, read, given), nn.ReLU()]
+            read = given
+        layers.append(self._convolution(f"{name}.conv3", block.conv3, read, target))
+        return HalfResidual(nn.Sequential(*layers), target / source)
 
-    def _naf(self, name: str, block: NafBlock, stream: float) -> HalfNafBlock:
-        first = self._gated(name, ("norm1", "dwconv.0", "dwconv.1", "gate"), block, stream)
+    def _naf(self, name: str, block: NafBlock, source: float, target: float) -> nn.Module:
+        first = self._gated(name, ("norm1", "dwconv.0", "dwconv.1", "gate"), block, source)
         attended = self._factor(f"{name}.sca", self._seen.input(f"{name}.conv1"))
         attention = HalfAttention(block.sca, first.factor, attended)
-        branch = self._convolution(f"{name}.conv1", block.conv1, attended, stream)
-        second = self._gated(name, ("norm2", "FFN.0", "FFN.1"), block, stream)
-        forward = self._convolution(f"{name}.FFN.2", block.FFN[2], second.factor, stream)
-        return HalfNafBlock(
-            nn.Sequential(*first.layers, attention, branch), nn.Sequential(*second.layers, forward)
+        branch = self._convolution(f"{name}.conv1", block.conv1, attended, target)
+        second = self._gated(name, ("norm2", "FFN.0", "FFN.1"), block, target)
+        forward = self._convolution(f"{name}.FFN.2", block.FFN[2], second.factor, target)
+        return nn.Sequential(
+            HalfResidual(nn.Sequential(*first.layers, attention, branch), target / source),
+            HalfResidual(nn.Sequential(*second.layers, forward), 1),
         )
 
     def _gated(self, name: str, layers: Sequence[str], block: NafBlock, stream: float) -> _Gated:
@@ -261,6 +280,11 @@ class _Gated:
 
 def _list(module: nn.Module) -> list[nn.Module]:
     return list(cast(nn.Sequential, module))
+
+
+def _readers(block: nn.Module) -> tuple[str, ...]:
+    """The layers of a block that read the residual stream, in order."""
+    return ("norm1", "norm2") if isinstance(block, NafBlock) else ("conv1",)
 
 
 def _replace(parent: nn.Module, name: str, module: nn.Module) -> None:

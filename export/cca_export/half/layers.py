@@ -121,18 +121,17 @@ class HalfAttention(nn.Module):
         return attended.to(torch.float16)
 
 
-class HalfNafBlock(nn.Module):
-    """A NAF block on a float16 residual stream; the gains of its branches are in their weights."""
+class HalfResidual(nn.Module):
+    """A branch on a float16 residual stream, whose factor may get smaller on the way."""
 
-    def __init__(self, spatial: nn.Module, channels: nn.Module) -> None:
+    def __init__(self, branch: nn.Module, ratio: float) -> None:
         super().__init__()
-        self.spatial, self.channels = spatial, channels
+        self.branch, self.ratio = branch, ratio
 
     def forward(self, x: Tensor) -> Tensor:
-        """float16 [N, width, H, W] to the same shape."""
-        x = x + self.spatial(x)
-        mixed: Tensor = x + self.channels(x)
-        return mixed
+        """float16 [N, C, H, W] to the same shape."""
+        y: Tensor = scaled(x, self.ratio) + self.branch(x)
+        return y
 
 
 def scaled_convolution(convolution: nn.Module, weight: float, bias: float) -> Convolution:

@@ -41,8 +41,8 @@ class Ranges:
 
     def add(self, layer: str, x: Tensor, y: Tensor) -> None:
         """Take one call's tensors into account."""
-        self._inputs[layer] = _larger(self._inputs[layer], x)
-        self._outputs[layer] = _larger(self._outputs[layer], y)
+        self._inputs[layer] = larger(self._inputs[layer], x.abs().max().item())
+        self._outputs[layer] = larger(self._outputs[layer], y.abs().max().item())
 
 
 def observe_ranges(network: CcaNetwork, pictures: Iterable[Tensor]) -> Ranges:
@@ -71,9 +71,9 @@ def _synthetic_pictures() -> Sequence[Tensor]:
     return noise.to(torch.uint8), board.to(torch.uint8)
 
 
-def _larger(largest: float, x: Tensor) -> float:
-    # Unlike Python's max, NumPy's does not lose what is not a number.
-    return float(np.maximum(largest, x.abs().max().item()))
+def larger(x: float, y: float) -> float:
+    """The larger of two magnitudes, which unlike Python's never loses what is not a number."""
+    return float(np.maximum(x, y))
 
 
 @contextmanager
