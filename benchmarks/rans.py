@@ -2,8 +2,9 @@
 
 Builds a program of the core's sources and CompressAI's (its sdist; C++ compiler, CMake, pybind11
 and Python's development files needed), which times both in turn on the same symbols, one thread,
-medians: once for each instruction set that this processor has. Encoding and decoding are timed
-from arrays to payload and back, for both, with warm caches. Then the package itself, through NumPy.
+medians of the thread's processor time: once for each instruction set that this processor has.
+Encoding and decoding are timed from arrays to payload and back, for both, with warm caches. Then
+the package itself, through NumPy.
 
     pip download --no-deps --no-binary :all: compressai
     python benchmarks/rans.py compressai-*.tar.gz
@@ -129,16 +130,16 @@ def time_numpy(tables: Cdfs, symbols: Symbols, indexes: Indexes, rounds: int) ->
     groups = [(symbols[part], indexes[part]) for part in parts]
     encode, decode = [], []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.thread_time()
         encoder = Encoder()
         for values, chosen in groups:
             encoder.push(values, chosen, core)
         payload = encoder.finish()
-        middle = time.perf_counter()
+        middle = time.thread_time()
         decoder = Decoder(payload)
         decoded = [decoder.pull(chosen, core) for _, chosen in groups]
         decoder.finish()
-        end = time.perf_counter()
+        end = time.thread_time()
         encode.append(middle - start)
         decode.append(end - middle)
         if not np.array_equal(np.concatenate(decoded), symbols):

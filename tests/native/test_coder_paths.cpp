@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -73,7 +74,7 @@ Row ragged(std::size_t values, std::mt19937& generator) {
 
 std::vector<std::vector<Row>> kinds_of_tables() {
     std::mt19937 generator(1);
-    std::vector<std::vector<Row>> kinds(8);
+    std::vector<std::vector<Row>> kinds(9);
     for (int i = 0; i < 64; ++i) {
         kinds[0].push_back(bell(0.11 * std::pow(256 / 0.11, i / 63.0), 0));
         kinds[1].push_back(bell(0.2 + 0.1 * i, i - 32));
@@ -87,6 +88,11 @@ std::vector<std::vector<Row>> kinds_of_tables() {
     kinds[6] = {{{0, 1, kTotal}, 0}, {{0, kTotal - 1, kTotal}, 0}, {{0, 1, 2, kTotal}, 5}};
     for (int i = 0; i < 300; ++i) {
         kinds[7].push_back(bell(0.11 + 0.01 * i, 0));
+    }
+    for (int i = 0; i < 200; ++i) {
+        // Neighbours of the mode that are alike, or not at all.
+        kinds[8].push_back(i % 3 == 0 ? bell(0.3 + 0.05 * i, 0)
+                                      : almost_sure(300 + i, 900 + 9 * i, 0));
     }
     return kinds;
 }
@@ -268,14 +274,45 @@ TEST_CASE("all paths write the same bytes and read them") {
 }
 
 TEST_CASE("indexes of 8 and of 16 bits give the same bytes") {
+    for (const std::vector<Row>& rows : kinds_of_tables()) {
+        if (rows.size() > 256) {
+            continue;
+        }
+        CAPTURE(rows.size());
+        const EntropyTables tables = make_tables(rows);
+        const auto narrow = random_group<std::uint8_t>(rows, 40'000, 50);
+        const auto wide = random_group<std::uint16_t>(rows, 40'000, 50);
+        REQUIRE(narrow.symbols == wide.symbols);
+        for (const std::string& path : simd_paths()) {
+            CHECK(encode<std::uint8_t>({narrow}, tables, path) ==
+                  encode<std::uint16_t>({wide}, tables, path));
+        }
+    }
+}
+
+TEST_CASE("an encoder needs its tables no longer than it is given symbols") {
     const std::vector<Row> rows = kinds_of_tables()[0];
-    const EntropyTables tables = make_tables(rows);
-    const auto narrow = random_group<std::uint8_t>(rows, 40'000, 50);
-    const auto wide = random_group<std::uint16_t>(rows, 40'000, 50);
-    REQUIRE(narrow.symbols == wide.symbols);
-    for (const std::string& path : simd_paths()) {
-        CHECK(encode<std::uint8_t>({narrow}, tables, path) ==
-              encode<std::uint16_t>({wide}, tables, path));
+    const auto group = random_group<std::uint8_t>(rows, 40'000, 50);
+    Encoder encoder;
+    {
+        const EntropyTables tables = make_tables(rows);
+        encoder.push<std::uint8_t>(group.symbols, group.indexes, tables);
+    }
+    CHECK(encoder.finish() == encode<std::uint8_t>({group}, make_tables(rows), ""));
+}
+
+TEST_CASE("an inverse and a precision share 32 bits") {
+    for (int precision = kMinPrecision; precision <= kMaxPrecision; ++precision) {
+        for (std::uint32_t frequency = 1; frequency < 1U << precision; ++frequency) {
+            const EncoderStep step = EncoderStep::pack({0, static_cast<std::uint16_t>(frequency)},
+                                                       static_cast<std::uint8_t>(precision));
+            const std::uint32_t inverse =
+                (step.inverse & EncoderStep::kInverseMask) | EncoderStep::kInverseTop;
+            REQUIRE(std::bit_cast<float>(inverse) ==
+                    kInverseFactor / static_cast<float>(frequency));
+            REQUIRE((step.inverse >> EncoderStep::kPrecisionShift) + kMinPrecision ==
+                    static_cast<std::uint32_t>(precision));
+        }
     }
 }
 

@@ -169,12 +169,18 @@ void pack(CodingTables& set, std::size_t index, const CodingTable& table) {
     set.packed[index] = table.mode_slots | precision << PackedTable::kPrecisionShift |
                         table.near << PackedTable::kNearShift;
     FirstStep* step = set.first_steps.data() + FirstStep::kKinds * index;
+    EncoderStep* encoder_step = set.encoder_steps.data() + FirstStep::kKinds * index;
     for (const int bin : {0, -1, 1, 2}) {
-        *step++ = {table.first_interval(bin), table.precision,
+        const Interval interval = table.first_interval(bin);
+        *step++ = {interval, table.precision,
                    table.is_far(bin) ? kFar : static_cast<std::int8_t>(bin)};
+        *encoder_step++ = EncoderStep::pack(interval, table.precision);
     }
     set.kind_bounds[index] = {table.mode_slots, table.mode_slots + table.near,
                               table.mode_slots + 2 * table.near, table.precision};
+    if (table.near == 0) {
+        set.not_near[index / 8] |= static_cast<std::uint8_t>(1U << index % 8);
+    }
 }
 
 bool is_sparse(const CodingTables& set, const CodingTable& table) {

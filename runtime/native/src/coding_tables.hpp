@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -99,14 +100,45 @@ struct PackedTable {
     static constexpr int kNearShift = 19;
 };
 
-/// A first step as scalar loops look it up by table and kind: of the symbol - mode 0, -1, 1 and
-/// anything else, in the order of their slots.
+/// A first step as it is looked up by table and kind of symbol. The kinds are in the order of the
+/// slots. Bins -1 and 1 that are not near are of the kind kFarKind.
 struct FirstStep {
     static constexpr std::size_t kKinds = 4;
+    enum Kind : std::uint8_t { kModeKind, kBelowKind, kAboveKind, kFarKind };
+
+    /// The kinds of the bins -1, 0, 1 and any other: first where bins -1 and 1 are near, then from
+    /// kNotNear on where they are not.
+    static constexpr std::uint8_t kNotNear = 4;
+    alignas(16) static constexpr std::uint8_t kKindRows[16] = {
+        kBelowKind, kModeKind, kAboveKind, kFarKind, kFarKind, kModeKind, kFarKind, kFarKind};
 
     Interval interval;
     std::uint8_t precision;
     std::int8_t bin;  ///< or kFar
+};
+
+/// (1 - 2^-21) / frequency stands for the inverse where a quotient below 2^20 is estimated: the
+/// factor makes up for the roundings, at most 2^-22 in all, so that the estimate is never above the
+/// quotient, and at most one below it.
+inline constexpr float kInverseFactor = 1.0F - 0x1p-21F;
+
+/// A first step as encoders with vectors look it up, like a FirstStep.
+struct EncoderStep {
+    static constexpr std::uint32_t kInverseMask = 0x0FFF'FFFF;
+    static constexpr std::uint32_t kInverseTop = 0x3000'0000;
+    static constexpr int kPrecisionShift = 28;
+
+    static EncoderStep pack(Interval interval, std::uint8_t precision) {
+        const float inverse = kInverseFactor / static_cast<float>(interval.frequency);
+        return {interval, (std::bit_cast<std::uint32_t>(inverse) & kInverseMask) |
+                              static_cast<std::uint32_t>(precision - kMinPrecision)
+                                  << kPrecisionShift};
+    }
+
+    Interval interval;
+    /// The inverse as a float. Since it is in 2^-17 .. 1, its top bits are kInverseTop; here they
+    /// make room for precision - 12.
+    std::uint32_t inverse;
 };
 
 /// Where the slots of the kinds 1, 2 and 3 begin.
@@ -126,7 +158,9 @@ struct CodingTables {
     std::vector<Interval> far_intervals;  ///< of bins first_bin .. last_bin, then the escape
     std::array<std::uint32_t, kPacked> packed{};  ///< PackedTable of the first tables
     std::array<FirstStep, FirstStep::kKinds * kPacked> first_steps{};
+    std::array<EncoderStep, FirstStep::kKinds * kPacked> encoder_steps{};
     std::array<KindBounds, kPacked> kind_bounds{};
+    std::array<std::uint8_t, kPacked / 8> not_near{};  ///< a bit a table: bins -1 and 1 are far
     std::array<std::uint8_t, kMaxSparseTables> sparse_slots{};  ///< all but the mode's
     std::size_t sparse = 0;               ///< how many of the leading tables are sparse
     std::size_t first_wide = kMaxTables;  ///< the first table with low_bits, if there is one

@@ -121,8 +121,13 @@ class Writer {
     void encode_rounds(std::size_t count) {
         const Run& run = runs_.back();
         const std::size_t first = left_ - count;
-        words_.set_top(path_.encode(run.intervals.get() + first, run.precisions.get() + first,
-                                    count / kLanes, states_.data(), words_.require(count)));
+        std::uint16_t* const top = words_.require(count);
+        words_.set_top(run.tables == nullptr
+                           ? path_.encode(run.intervals.get() + first, run.precisions.get() + first,
+                                          count / kLanes, states_.data(), top)
+                           : path_.encode_kinds(simd::view(*run.tables), run.indexes.get() + first,
+                                                run.kinds.get() + first, count / kLanes,
+                                                states_.data(), top));
         leave_units(count);
     }
 
@@ -192,7 +197,7 @@ class Encoder::Impl {
   public:
     template <typename Index>
     void push(std::span<const std::int32_t> symbols, std::span<const Index> indexes,
-              const CodingTables& tables) {
+              const std::shared_ptr<const CodingTables>& tables) {
         std::vector<Run> runs = builder_.build(symbols, indexes, tables);
         runs_.insert(runs_.end(), std::move_iterator(runs.begin()), std::move_iterator(runs.end()));
     }
@@ -220,7 +225,7 @@ Encoder::~Encoder() = default;
 template <typename Index>
 void Encoder::push(std::span<const std::int32_t> symbols, std::span<const Index> indexes,
                    const EntropyTables& tables) {
-    impl_->push(symbols, indexes, tables.coding());
+    impl_->push(symbols, indexes, tables.shared_coding());
 }
 
 template void Encoder::push(std::span<const std::int32_t>, std::span<const std::uint8_t>,

@@ -21,6 +21,32 @@ struct WideFound {
     std::uint16_t* far_indexes;
 };
 
+// Where the first steps of ordinary symbols go.
+void set_target(simd::Found& found, Run& run) {
+    found.indexes = run.indexes.get();
+    found.kinds = run.kinds.get();
+}
+
+void set_target(WideFound& found, Run& run) {
+    found.intervals = run.intervals.get();
+    found.precisions = run.precisions.get();
+}
+
+void add_first_step(simd::Found& found, std::uint8_t index, const CodingTable& table,
+                    std::int32_t bin) {
+    *found.indexes++ = index;
+    *found.kinds++ = table.is_far(bin) ? FirstStep::kFarKind
+                     : bin == 0        ? FirstStep::kModeKind
+                     : bin < 0         ? FirstStep::kBelowKind
+                                       : FirstStep::kAboveKind;
+}
+
+void add_first_step(WideFound& found, std::uint16_t /*index*/, const CodingTable& table,
+                    std::int32_t bin) {
+    *found.intervals++ = table.first_interval(bin);
+    *found.precisions++ = table.precision;
+}
+
 void check_symbol(std::int32_t symbol) {
     if (symbol != static_cast<std::int16_t>(symbol)) {
         throw std::invalid_argument("symbol " + std::to_string(symbol) +
@@ -68,22 +94,22 @@ void add_number(Run& run, std::uint32_t value) {
 
 std::vector<Run> RunBuilder::build(std::span<const std::int32_t> symbols,
                                    std::span<const std::uint8_t> indexes,
-                                   const CodingTables& tables) {
-    return build_runs<std::uint8_t, simd::Found>(symbols, copy_indexes(indexes, tables, bytes_),
-                                                 far_bytes_, tables);
+                                   const std::shared_ptr<const CodingTables>& tables) {
+    return build_runs<std::uint8_t, simd::Found>(symbols, copy_indexes(indexes, *tables, bytes_),
+                                                 far_bytes_, Run(indexes.size(), tables), *tables);
 }
 
 std::vector<Run> RunBuilder::build(std::span<const std::int32_t> symbols,
                                    std::span<const std::uint16_t> indexes,
-                                   const CodingTables& tables) {
-    return build_runs<std::uint16_t, WideFound>(symbols, copy_indexes(indexes, tables, words_),
-                                                far_words_, tables);
+                                   const std::shared_ptr<const CodingTables>& tables) {
+    return build_runs<std::uint16_t, WideFound>(symbols, copy_indexes(indexes, *tables, words_),
+                                                far_words_, Run(indexes.size()), *tables);
 }
 
 template <typename Index, typename Found>
 std::vector<Run> RunBuilder::build_runs(std::span<const std::int32_t> symbols,
                                         std::span<const Index> indexes, Scratch<Index>& far_indexes,
-                                        const CodingTables& tables) {
+                                        Run ordinary, const CodingTables& tables) {
     if (symbols.size() != indexes.size()) {
         throw std::invalid_argument("symbols and indexes differ in number");
     }
@@ -91,25 +117,27 @@ std::vector<Run> RunBuilder::build_runs(std::span<const std::int32_t> symbols,
     far_exceptions_.clear();
     near_tails_.clear();
     tails_.clear();
-    Run ordinary(indexes.size());
     std::uint8_t* const sparse = sparse_.resize(indexes.size());
     std::int32_t* const far = far_.resize(indexes.size());
     const Index* const far_index = far_indexes.resize(indexes.size());
-    Found found{ordinary.intervals.get(), ordinary.precisions.get(), sparse, far,
-                far_indexes.resize(indexes.size())};
+    Found found{{}, {}, sparse, far, far_indexes.resize(indexes.size())};
+    set_target(found, ordinary);
     look_up(symbols, indexes, tables, found);
-    ordinary.units = static_cast<std::size_t>(found.precisions - ordinary.precisions.get());
+    ordinary.units = indexes.size() - static_cast<std::size_t>(found.sparse - sparse);
 
     std::vector<Run> runs;
     runs.push_back(sparse_run({sparse, found.sparse}, tables));
     runs.push_back(std::move(ordinary));
     const auto count = static_cast<std::size_t>(found.far - far);
     Run far_run(far_exceptions_.size() + count);
+    far_run.units = far_exceptions_.size() + count;
+    std::fill_n(far_run.precisions.get(), far_run.units, std::uint8_t{kFarPrecision});
+    Interval* next = far_run.intervals.get();
     for (const FarSymbol& exception : far_exceptions_) {
-        add_far(far_run, exception.symbol, *exception.table, tables);
+        *next++ = far_step(exception.symbol, *exception.table, tables);
     }
     for (std::size_t i = 0; i < count; ++i) {
-        add_far(far_run, far[i], tables.tables[far_index[i]], tables);
+        *next++ = far_step(far[i], tables.tables[far_index[i]], tables);
     }
     runs.push_back(std::move(far_run));
     runs.push_back(tail_run(near_tails_));
@@ -154,8 +182,7 @@ void RunBuilder::look_up_one(std::int32_t symbol, Index index, const CodingTable
     check_symbol(symbol);
     const CodingTable& table = tables.tables[index];
     const std::int32_t bin = bin_of(table, symbol);
-    *found.intervals++ = table.first_interval(bin);
-    *found.precisions++ = table.precision;
+    add_first_step(found, index, table, bin);
     if (table.is_far(bin)) {
         *found.far++ = symbol;
         *found.far_indexes++ = index;
@@ -212,19 +239,24 @@ void RunBuilder::add_block(Run& run, std::span<const std::uint8_t> indexes, std:
     }
 }
 
-void RunBuilder::add_far(Run& run, std::int32_t symbol, const CodingTable& table,
-                         const CodingTables& tables) {
-    check_symbol(symbol);
-    const Interval* const intervals = tables.far_intervals.data() + table.far_intervals;
-    const std::int32_t bin = bin_of(table, symbol);
-    const bool escaped = bin < table.first_bin || bin > table.last_bin;
-    run.begin_unit(
-        {intervals[(escaped ? table.last_bin + 1 : bin) - table.first_bin], kFarPrecision});
-    if (escaped) {
+inline Interval RunBuilder::far_step(std::int32_t symbol, const CodingTable& table,
+                                     const CodingTables& tables) {
+    // Of a symbol that does not fit in 16 bits, the difference may wrap around, but then it is
+    // looked at below all the same.
+    const std::uint32_t rank =
+        static_cast<std::uint32_t>(symbol) - static_cast<std::uint32_t>(table.mode);
+    const std::int32_t bin = static_cast<std::int32_t>(rank) >> table.low_bits;
+    const auto place =
+        static_cast<std::uint32_t>(bin) - static_cast<std::uint32_t>(table.first_bin);
+    const auto escape = static_cast<std::uint32_t>(table.last_bin + 1 - table.first_bin);
+    if (place >= escape) [[unlikely]] {
+        check_symbol(symbol);
         tails_.push_back({escape_distance(table, symbol), 0});
-    } else if (table.low_bits > 0) {
+    } else if (table.low_bits > 0) [[unlikely]] {
+        check_symbol(symbol);
         tails_.push_back({low_bits(table, symbol), table.low_bits});
     }
+    return tables.far_intervals[table.far_intervals + std::min(place, escape)];
 }
 
 Run RunBuilder::tail_run(std::span<const Tail> tails) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "coding_tables.hpp"
@@ -27,7 +28,8 @@ inline Step raw_step(std::uint64_t value, int bits) {
     return {{start, static_cast<std::uint16_t>(1U << shift)}, kMaxPrecision};
 }
 
-/// A sequence of units. Each has a first step; few have more.
+/// A sequence of units. Each has a first step; few have more. First steps are given as such or, if
+/// there are `tables`, by tables and kinds of symbols.
 struct Run {
     struct Extra {
         std::size_t unit;
@@ -38,7 +40,19 @@ struct Run {
         : intervals(std::make_unique_for_overwrite<Interval[]>(most_units + simd::kSlack)),
           precisions(std::make_unique_for_overwrite<std::uint8_t[]>(most_units + simd::kSlack)) {}
 
-    Step first_step(std::size_t unit) const { return {intervals[unit], precisions[unit]}; }
+    Run(std::size_t most_units, std::shared_ptr<const CodingTables> tables)
+        : tables(std::move(tables)),
+          indexes(std::make_unique_for_overwrite<std::uint8_t[]>(most_units + simd::kSlack)),
+          kinds(std::make_unique_for_overwrite<std::uint8_t[]>(most_units + simd::kSlack)) {}
+
+    Step first_step(std::size_t unit) const {
+        if (tables == nullptr) {
+            return {intervals[unit], precisions[unit]};
+        }
+        const FirstStep& step =
+            tables->first_steps[FirstStep::kKinds * indexes[unit] + kinds[unit]];
+        return {step.interval, step.precision};
+    }
 
     void begin_unit(Step step) {
         intervals[units] = step.interval;
@@ -48,6 +62,9 @@ struct Run {
 
     std::unique_ptr<Interval[]> intervals;
     std::unique_ptr<std::uint8_t[]> precisions;
+    std::shared_ptr<const CodingTables> tables;
+    std::unique_ptr<std::uint8_t[]> indexes;
+    std::unique_ptr<std::uint8_t[]> kinds;  // FirstStep::Kind
     std::size_t units = 0;
     std::vector<Extra> extras;  // unit by unit, in their order
 };
@@ -61,9 +78,11 @@ class RunBuilder {
     ///
     /// @throws std::invalid_argument as Encoder::push() does.
     std::vector<Run> build(std::span<const std::int32_t> symbols,
-                           std::span<const std::uint8_t> indexes, const CodingTables& tables);
+                           std::span<const std::uint8_t> indexes,
+                           const std::shared_ptr<const CodingTables>& tables);
     std::vector<Run> build(std::span<const std::int32_t> symbols,
-                           std::span<const std::uint16_t> indexes, const CodingTables& tables);
+                           std::span<const std::uint16_t> indexes,
+                           const std::shared_ptr<const CodingTables>& tables);
 
   private:
     // A sparse symbol that is not its table's mode.
@@ -84,7 +103,7 @@ class RunBuilder {
     template <typename Index, typename Found>
     std::vector<Run> build_runs(std::span<const std::int32_t> symbols,
                                 std::span<const Index> indexes, Scratch<Index>& far_indexes,
-                                const CodingTables& tables);
+                                Run ordinary, const CodingTables& tables);
     template <typename Index, typename Found>
     void look_up(std::span<const std::int32_t> symbols, std::span<const Index> indexes,
                  const CodingTables& tables, Found& found);
@@ -93,8 +112,7 @@ class RunBuilder {
     Run sparse_run(std::span<const std::uint8_t> indexes, const CodingTables& tables);
     void add_block(Run& run, std::span<const std::uint8_t> indexes, std::size_t rank,
                    std::span<const Exception>& exceptions, const CodingTables& tables);
-    void add_far(Run& run, std::int32_t symbol, const CodingTable& table,
-                 const CodingTables& tables);
+    Interval far_step(std::int32_t symbol, const CodingTable& table, const CodingTables& tables);
     static Run tail_run(std::span<const Tail> tails);
 
     const simd::Path& path_;

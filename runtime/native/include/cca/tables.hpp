@@ -36,6 +36,8 @@ class EntropyTables {
 
     /// What the coder reads; for the core alone.
     const CodingTables& coding() const noexcept { return *coding_; }
+    /// The same, to be kept longer than this object.
+    const std::shared_ptr<const CodingTables>& shared_coding() const noexcept { return coding_; }
 
   private:
     std::shared_ptr<const CodingTables> coding_;

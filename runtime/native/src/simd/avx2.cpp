@@ -4,6 +4,7 @@
 #include "decode_rounds.hpp"
 #include "eight.hpp"
 #include "encode_rounds.hpp"
+#include "look_up.hpp"
 #include "merge.hpp"
 #include "paths.hpp"
 
@@ -58,6 +59,7 @@ struct Avx2 {
     static U sub(U a, U b) { return _mm256_sub_epi32(a, b); }
     static U mul(U a, U b) { return _mm256_mullo_epi32(a, b); }
     static U bit_and(U a, U b) { return _mm256_and_si256(a, b); }
+    static U bit_or(U a, U b) { return _mm256_or_si256(a, b); }
     template <int kBits>
     static U right(U a) {
         return _mm256_srli_epi32(a, kBits);
@@ -74,19 +76,13 @@ struct Avx2 {
             _mm256_castsi256_ps(no), _mm256_castsi256_ps(yes), _mm256_castsi256_ps(a)));
     }
     static U min(U a, U b) { return _mm256_min_epu32(a, b); }
-    static Mask equal(U a, U b) { return _mm256_cmpeq_epi32(a, b); }
-    static Mask either(Mask a, Mask b) { return _mm256_or_si256(a, b); }
-    static Mask inverse(Mask a) { return _mm256_xor_si256(a, set(~0U)); }
     // a >= b, both below 2^31.
     static Mask at_least(U a, U b) { return _mm256_cmpgt_epi32(a, _mm256_sub_epi32(b, set(1))); }
-    // a < b without signs, where b < 2^31.
-    static Mask below(U a, U b) {
-        return _mm256_cmpeq_epi32(_mm256_min_epu32(a, _mm256_sub_epi32(b, set(1))), a);
-    }
     static unsigned bits(Mask mask) {
         return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(mask)));
     }
-    static bool all(Mask mask) { return bits(mask) == 0xFF; }
+    // a, and 1 more where the mask is set.
+    static U add_one(Mask mask, U a) { return _mm256_sub_epi32(a, mask); }
     static U select(Mask mask, U yes, U no) { return _mm256_blendv_epi8(no, yes, mask); }
 
     // Eight loads: gather instructions are slower than this on most processors.
@@ -112,9 +108,20 @@ struct Avx2 {
         return gather(from, places);
     }
 
-    static std::size_t count(Mask mask) { return count_bits(bits(mask)); }
-    static U compress(Mask mask, U value) {
-        return _mm256_permutevar8x32_epi32(value, load_bytes(kCompress.rows[bits(mask)]));
+    static void load_steps(const EncoderStep* steps, const std::uint16_t* numbers, U& interval,
+                           U& inverse) {
+        const auto two = [steps, numbers](int i) {
+            std::int64_t second;
+            __builtin_memcpy(&second, steps + numbers[i + 1], sizeof(second));
+            return _mm_insert_epi64(load_8(steps + numbers[i]), second, 1);
+        };
+        const __m256 a = _mm256_castsi256_ps(_mm256_set_m128i(two(4), two(0)));
+        const __m256 b = _mm256_castsi256_ps(_mm256_set_m128i(two(6), two(2)));
+        interval = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
+        inverse = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xDD));
+    }
+    static U compress(std::uint32_t mask, U value) {
+        return _mm256_permutevar8x32_epi32(value, load_bytes(kCompress.rows[mask]));
     }
     static U refill(U state, const std::uint8_t*& words) {
         const U empty = _mm256_cmpeq_epi32(right<kWordBits>(state), _mm256_setzero_si256());
@@ -134,16 +141,17 @@ struct Avx2 {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(top - 8), _mm_shuffle_epi8(packed, row));
         return top - count_bits(mask);
     }
-    // state / frequency below 2^20, or one less. The factor makes up for the roundings, at most
-    // 2^-22 in all, so that the estimate is never above the quotient.
-    static U quotient(U state, U frequency) {
-        const __m256 factor = _mm256_set1_ps(1.0F - 0x1p-21F);
-        const __m256 inverse = _mm256_div_ps(factor, _mm256_cvtepi32_ps(frequency));
-        // Only signed integers can be converted, so in two halves; one rounding in all.
-        const __m256 high = _mm256_cvtepi32_ps(right<16>(state));
-        const __m256 low = _mm256_cvtepi32_ps(bit_and(state, set(0xFFFF)));
-        const __m256 whole = _mm256_add_ps(_mm256_mul_ps(high, _mm256_set1_ps(0x1p16F)), low);
-        return _mm256_cvttps_epi32(_mm256_mul_ps(whole, inverse));
+    static U inverse(U frequency) {
+        return _mm256_castps_si256(
+            _mm256_div_ps(_mm256_set1_ps(kInverseFactor), _mm256_cvtepi32_ps(frequency)));
+    }
+    static U quotient(U state, U inverse) {
+        // Only signed integers can be converted: those from 2^31 on become 2^32 less. Both
+        // roundings together are at most 1.5 * 2^-24.
+        const __m256 missing = _mm256_blendv_ps(_mm256_setzero_ps(), _mm256_set1_ps(0x1p32F),
+                                                _mm256_castsi256_ps(state));
+        const __m256 whole = _mm256_add_ps(_mm256_cvtepi32_ps(state), missing);
+        return _mm256_cvttps_epi32(_mm256_mul_ps(whole, _mm256_castsi256_ps(inverse)));
     }
 
     static std::uint64_t at_least(const std::uint8_t* bytes, std::uint8_t bound) {
@@ -151,8 +159,8 @@ struct Avx2 {
         return compare(bytes,
                        [least](U v) { return _mm256_cmpeq_epi8(_mm256_max_epu8(v, least), v); });
     }
-    static std::uint64_t equal(const std::int8_t* bytes, std::int8_t value) {
-        const U wanted = _mm256_set1_epi8(value);
+    static std::uint64_t equal(const void* bytes, int value) {
+        const U wanted = _mm256_set1_epi8(static_cast<char>(value));
         return compare(bytes, [wanted](U v) { return _mm256_cmpeq_epi8(v, wanted); });
     }
     template <typename Compare>
@@ -175,8 +183,8 @@ struct Avx2 {
         store_8(bytes,
                 _mm_blendv_epi8(_mm_shuffle_epi8(load_8(from), places), load_8(bytes), places));
     }
-    static void compress_bytes(Mask mask, const std::uint8_t* from, std::uint8_t* to) {
-        shuffle(from, kCompress.rows[bits(mask)], to);
+    static std::uint8_t* move(const std::uint8_t* from, std::uint64_t mask, std::uint8_t* to) {
+        return simd::move<Avx2>(from, mask, to);
     }
 };
 
@@ -248,15 +256,40 @@ std::size_t decode(const View& tables, const std::uint8_t* indexes, std::size_t 
                         : decode_rounds<Avx2, Look>(tables, indexes, rounds, state, bins);
 }
 
-std::size_t look_up(const View& tables, const std::int32_t* symbols, const std::uint8_t* indexes,
-                    std::size_t blocks, Found& found) {
-    return tables.small ? look_up_blocks<Avx2, SmallLook>(tables, symbols, indexes, blocks, found)
-                        : look_up_blocks<Avx2, Look>(tables, symbols, indexes, blocks, found);
-}
+// Finds kinds in bytes: FirstStep::kKindRows.
+struct FindKinds {
+    explicit FindKinds(const std::uint8_t* not_near)
+        : lower(twice(not_near)), upper(twice(not_near + 16)), rows(twice(FirstStep::kKindRows)) {}
+    void operator()(const __m256i* symbols, const std::uint8_t* indexes,
+                    std::uint8_t* kinds) const {
+        Avx2::store(kinds, half(symbols, Avx2::load(indexes)));
+        Avx2::store(kinds + 32, half(symbols + 4, Avx2::load(indexes + 32)));
+    }
+    __m256i half(const __m256i* symbols, __m256i index) const {
+        const __m256i low = _mm256_packs_epi32(symbols[0], symbols[1]);
+        const __m256i high = _mm256_packs_epi32(symbols[2], symbols[3]);
+        // Packed within halves: fours of symbols 0, 8, 16, 24, then 4, 12, 20, 28.
+        const __m256i symbol = _mm256_permutevar8x32_epi32(
+            _mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        const __m256i place =
+            _mm256_min_epu8(_mm256_add_epi8(symbol, _mm256_set1_epi8(1)), _mm256_set1_epi8(3));
+        const __m256i byte = _mm256_and_si256(_mm256_srli_epi16(index, 3), _mm256_set1_epi8(15));
+        const __m256i bits = _mm256_blendv_epi8(_mm256_shuffle_epi8(lower, byte),
+                                                _mm256_shuffle_epi8(upper, byte), index);
+        const __m256i bit = _mm256_shuffle_epi8(_mm256_set1_epi64x(kBitPlaces),
+                                                _mm256_and_si256(index, _mm256_set1_epi8(7)));
+        const __m256i not_near = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit), bit);
+        const __m256i row = _mm256_and_si256(not_near, _mm256_set1_epi8(FirstStep::kNotNear));
+        return _mm256_shuffle_epi8(rows, _mm256_or_si256(row, place));
+    }
+    static __m256i twice(const std::uint8_t* from) {
+        return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    }
+    __m256i lower, upper, rows;
+};
 
 std::uint32_t sum_sparse(const View& tables, const std::uint8_t* indexes) {
-    const __m256i slots = _mm256_broadcastsi128_si256(
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables.sparse_slots)));
+    const __m256i slots = FindKinds::twice(tables.sparse_slots);
     const auto sums = [slots](const std::uint8_t* from) {
         return _mm256_sad_epu8(_mm256_shuffle_epi8(slots, Avx2::load(from)),
                                _mm256_setzero_si256());
@@ -269,8 +302,16 @@ std::uint32_t sum_sparse(const View& tables, const std::uint8_t* indexes) {
 
 }  // namespace
 
-const Path kAvx2{"avx2",      decode,           decode_far_rounds<Avx2>, encode_rounds<Avx2>,
-                 split<Avx2>, select_far<Avx2>, replace_far<Avx2>,       merge_blocks<Avx2>,
-                 look_up,     sum_sparse};
+const Path kAvx2{"avx2",
+                 decode,
+                 decode_far_rounds<Avx2>,
+                 encode_rounds<Avx2>,
+                 encode_kind_rounds<Avx2>,
+                 split<Avx2>,
+                 select_far<Avx2>,
+                 replace_far<Avx2>,
+                 merge_blocks<Avx2>,
+                 look_up_blocks<Avx2, FindKinds>,
+                 sum_sparse};
 
 }  // namespace cca::simd

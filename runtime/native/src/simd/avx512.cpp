@@ -3,6 +3,7 @@
 
 #include "decode_rounds.hpp"
 #include "encode_rounds.hpp"
+#include "look_up.hpp"
 #include "merge.hpp"
 #include "paths.hpp"
 
@@ -44,12 +45,9 @@ struct Avx512 {
         return _mm512_mask_mov_epi32(no, _mm512_movepi32_mask(a), yes);
     }
     static U min(U a, U b) { return _mm512_min_epu32(a, b); }
-    static Mask equal(U a, U b) { return _mm512_cmpeq_epi32_mask(a, b); }
-    static Mask either(Mask a, Mask b) { return static_cast<Mask>(a | b); }
-    static Mask inverse(Mask a) { return static_cast<Mask>(~a); }
     static Mask at_least(U a, U b) { return _mm512_cmpge_epu32_mask(a, b); }
-    static Mask below(U a, U b) { return _mm512_cmplt_epu32_mask(a, b); }
-    static bool all(Mask mask) { return mask == 0xFFFF; }
+    // a, and 1 more where the mask is set.
+    static U add_one(Mask mask, U a) { return _mm512_mask_add_epi32(a, mask, a, set(1)); }
     static U select(Mask mask, U yes, U no) { return _mm512_mask_mov_epi32(no, mask, yes); }
 
     // Sixteen loads: gather instructions are slower than this on most processors.
@@ -77,8 +75,9 @@ struct Avx512 {
         return gather(from, places);
     }
 
-    static std::size_t count(Mask mask) { return count_bits(mask); }
-    static U compress(Mask mask, U value) { return _mm512_maskz_compress_epi32(mask, value); }
+    static U compress(std::uint32_t mask, U value) {
+        return _mm512_maskz_compress_epi32(static_cast<Mask>(mask), value);
+    }
     static U refill(U state, const std::uint8_t*& words) {
         const Mask empty = _mm512_cmplt_epu32_mask(state, set(kLowerBound));
         const U next =
@@ -94,28 +93,29 @@ struct Avx512 {
         _mm256_mask_storeu_epi16(top, static_cast<__mmask16>((1U << count) - 1), words);
         return top;
     }
-    // state / frequency below 2^20, or one less. The factor makes up for the roundings, at most
-    // 2^-22 in all, so that the estimate is never above the quotient.
-    static U quotient(U state, U frequency) {
-        const __m512 factor = _mm512_set1_ps(1.0F - 0x1p-21F);
-        return _mm512_cvttps_epi32(_mm512_mul_ps(
-            _mm512_cvtepu32_ps(state), _mm512_div_ps(factor, _mm512_cvtepi32_ps(frequency))));
+    static U inverse(U frequency) {
+        return _mm512_castps_si512(
+            _mm512_div_ps(_mm512_set1_ps(kInverseFactor), _mm512_cvtepi32_ps(frequency)));
+    }
+    static U quotient(U state, U inverse) {
+        return _mm512_cvttps_epi32(
+            _mm512_mul_ps(_mm512_cvtepu32_ps(state), _mm512_castsi512_ps(inverse)));
     }
 
     static std::uint64_t at_least(const std::uint8_t* bytes, std::uint8_t bound) {
         return _mm512_cmpge_epu8_mask(load(bytes), _mm512_set1_epi8(static_cast<char>(bound)));
     }
-    static std::uint64_t equal(const std::int8_t* bytes, std::int8_t value) {
-        return _mm512_cmpeq_epi8_mask(load(bytes), _mm512_set1_epi8(value));
+    static std::uint64_t equal(const void* bytes, int value) {
+        return _mm512_cmpeq_epi8_mask(load(bytes), _mm512_set1_epi8(static_cast<char>(value)));
     }
 
     static U spread(const std::int8_t* bins, std::uint64_t mask) {
         return _mm512_maskz_expand_epi32(static_cast<Mask>(mask),
                                          _mm512_cvtepi8_epi32(load_16(bins)));
     }
-    static void compress_bytes(Mask mask, const std::uint8_t* from, std::uint8_t* to) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
-                         _mm_maskz_compress_epi8(mask, load_16(from)));
+    static std::uint8_t* move(const std::uint8_t* from, std::uint64_t mask, std::uint8_t* to) {
+        store(to, _mm512_maskz_compress_epi8(mask, load(from)));
+        return to + count_bits(mask);
     }
 };
 
@@ -154,11 +154,75 @@ std::size_t decode(const View& tables, const std::uint8_t* indexes, std::size_t 
                         : decode_rounds<Avx512, Look>(tables, indexes, rounds, state, bins);
 }
 
-std::size_t look_up(const View& tables, const std::int32_t* symbols, const std::uint8_t* indexes,
-                    std::size_t blocks, Found& found) {
-    return tables.small ? look_up_blocks<Avx512, SmallLook>(tables, symbols, indexes, blocks, found)
-                        : look_up_blocks<Avx512, Look>(tables, symbols, indexes, blocks, found);
+// Path::encode_kinds(). `Look` finds the PackedTable of each of kLanes indexes.
+template <typename Look>
+std::uint16_t* encode_look_ups(const View& tables, const std::uint8_t* indexes,
+                               const std::uint8_t* kinds, std::size_t rounds, std::uint32_t* states,
+                               std::uint16_t* top) {
+    using V = Avx512;
+    const Look look(tables.packed);
+    __m512i packed[kLanes / V::kWidth];
+    const auto begin = [&](std::size_t round) { look(indexes + round * kLanes, packed); };
+    const auto find = [&](std::size_t round, std::size_t i) {
+        const __m512i table = packed[i];
+        const __m512i precision = V::add(V::bit_and(V::right<PackedTable::kPrecisionShift>(table),
+                                                    V::set(PackedTable::kPrecisionMask)),
+                                         V::set(kMinPrecision));
+        const __m512i mode = V::bit_and(table, V::set(PackedTable::kModeMask));
+        const __m512i near = V::right<PackedTable::kNearShift>(table);
+        const __m512i above = V::add(mode, near);
+        const __m512i far = V::add(above, near);
+        const __m512i slots = V::left(V::set(1), precision);
+        const __m512i kind = V::load_bytes(kinds + round * kLanes + i * V::kWidth);
+        const __mmask16 odd = _mm512_test_epi32_mask(kind, V::set(1));
+        const __mmask16 upper = _mm512_test_epi32_mask(kind, V::set(2));
+        const __m512i start =
+            V::select(upper, V::select(odd, far, above), _mm512_maskz_mov_epi32(odd, mode));
+        const __m512i frequency =
+            V::select(upper, V::select(odd, V::sub(slots, far), near), V::select(odd, near, mode));
+        return Steps<V>{start, frequency, V::inverse(frequency), precision};
+    };
+    return run_rounds_back<V>(rounds, states, top, begin, find);
 }
+
+std::uint16_t* encode_kinds(const View& tables, const std::uint8_t* indexes,
+                            const std::uint8_t* kinds, std::size_t rounds, std::uint32_t* states,
+                            std::uint16_t* top) {
+    return tables.small ? encode_look_ups<SmallLook>(tables, indexes, kinds, rounds, states, top)
+                        : encode_look_ups<Look>(tables, indexes, kinds, rounds, states, top);
+}
+
+// Finds kinds in bytes: FirstStep::kKindRows.
+struct FindKinds {
+    explicit FindKinds(const std::uint8_t* not_near)
+        : lower(four_times(not_near)),
+          upper(four_times(not_near + 16)),
+          rows(four_times(FirstStep::kKindRows)) {}
+    void operator()(const __m512i* symbols, const std::uint8_t* indexes,
+                    std::uint8_t* kinds) const {
+        const __m512i low = _mm512_packs_epi32(symbols[0], symbols[1]);
+        const __m512i high = _mm512_packs_epi32(symbols[2], symbols[3]);
+        // Packed within quarters: fours of symbols 0, 16, 32, 48, then 4, 20, 36, 52, and so on.
+        const __m512i symbol = _mm512_permutexvar_epi32(
+            _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+            _mm512_packs_epi16(low, high));
+        const __m512i place =
+            _mm512_min_epu8(_mm512_add_epi8(symbol, _mm512_set1_epi8(1)), _mm512_set1_epi8(3));
+        const __m512i index = Avx512::load(indexes);
+        const __m512i byte = _mm512_and_si512(_mm512_srli_epi16(index, 3), _mm512_set1_epi8(15));
+        const __m512i bits = _mm512_mask_shuffle_epi8(_mm512_shuffle_epi8(lower, byte),
+                                                      _mm512_movepi8_mask(index), upper, byte);
+        const __m512i bit = _mm512_shuffle_epi8(_mm512_set1_epi64(kBitPlaces),
+                                                _mm512_and_si512(index, _mm512_set1_epi8(7)));
+        const __m512i row = _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(bits, bit),
+                                                  _mm512_set1_epi8(FirstStep::kNotNear));
+        Avx512::store(kinds, _mm512_shuffle_epi8(rows, _mm512_or_si512(row, place)));
+    }
+    static __m512i four_times(const std::uint8_t* from) {
+        return _mm512_broadcast_i32x4(Avx512::load_16(from));
+    }
+    __m512i lower, upper, rows;
+};
 
 // The bytes that are present of 64 from number i of `count` on.
 __mmask64 present(std::size_t i, std::size_t count) {
@@ -202,7 +266,7 @@ void replace_far(std::int8_t* bins, std::size_t count, const std::int8_t* far) {
 }
 
 std::uint32_t sum_sparse(const View& tables, const std::uint8_t* indexes) {
-    const __m512i slots = _mm512_broadcast_i32x4(Avx512::load_16(tables.sparse_slots));
+    const __m512i slots = FindKinds::four_times(tables.sparse_slots);
     const __m512i sums =
         _mm512_sad_epu8(_mm512_shuffle_epi8(slots, Avx512::load(indexes)), _mm512_setzero_si512());
     return static_cast<std::uint32_t>(_mm512_reduce_add_epi64(sums));
@@ -214,11 +278,12 @@ const Path kAvx512{"avx512",
                    decode,
                    decode_far_rounds<Avx512>,
                    encode_rounds<Avx512>,
+                   encode_kinds,
                    split,
                    select_far,
                    replace_far,
                    merge_blocks<Avx512>,
-                   look_up,
+                   look_up_blocks<Avx512, FindKinds>,
                    sum_sparse};
 
 }  // namespace cca::simd

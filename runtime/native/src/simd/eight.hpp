@@ -40,6 +40,21 @@ inline constexpr Shuffles kSpread = [] {
     return shuffles;
 }();
 
+/// Stores those of 64 bytes that the mask chooses, with V::shuffle(); returns where they end.
+template <typename V>
+std::uint8_t* move(const std::uint8_t* from, std::uint64_t mask, std::uint8_t* to) {
+    if (mask == ~std::uint64_t{0}) {
+        __builtin_memcpy(to, from, 64);
+        return to + 64;
+    }
+    for (; mask != 0; from += 8, mask >>= 8) {
+        const auto chosen = static_cast<std::uint8_t>(mask);
+        V::shuffle(from, kCompress.rows[chosen], to);
+        to += __builtin_popcount(chosen);
+    }
+    return to;
+}
+
 /// Path::split() with V::shuffle(), which stores eight bytes shuffled by a row.
 template <typename V>
 std::size_t split(const std::uint8_t* indexes, std::size_t count, std::uint8_t first_ordinary,

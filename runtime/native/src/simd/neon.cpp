@@ -4,6 +4,7 @@
 #include "decode_rounds.hpp"
 #include "eight.hpp"
 #include "encode_rounds.hpp"
+#include "look_up.hpp"
 #include "merge.hpp"
 #include "paths.hpp"
 
@@ -89,6 +90,7 @@ struct Neon {
     static U sub(U a, U b) { return vsubq_u32(a, b); }
     static U mul(U a, U b) { return vmulq_u32(a, b); }
     static U bit_and(U a, U b) { return vandq_u32(a, b); }
+    static U bit_or(U a, U b) { return vorrq_u32(a, b); }
     static U min(U a, U b) { return vminq_u32(a, b); }
     template <int kBits>
     static U right(U a) {
@@ -101,17 +103,13 @@ struct Neon {
     static U right(U a, U bits) { return vshlq_u32(a, vnegq_s32(vreinterpretq_s32_u32(bits))); }
     static U left(U a, U bits) { return vshlq_u32(a, vreinterpretq_s32_u32(bits)); }
 
-    static Mask equal(U a, U b) { return vceqq_u32(a, b); }
     static Mask at_least(U a, U b) { return vcgeq_u32(a, b); }
-    static Mask below(U a, U b) { return vcltq_u32(a, b); }
-    static Mask either(Mask a, Mask b) { return vorrq_u32(a, b); }
-    static Mask inverse(Mask a) { return vmvnq_u32(a); }
-    static bool all(Mask mask) { return vminvq_u32(mask) != 0; }
     static unsigned bits(Mask mask) {
         const U places = {1, 2, 4, 8};
         return vaddvq_u32(vandq_u32(mask, places));
     }
-    static std::size_t count(Mask mask) { return count_bits(bits(mask)); }
+    // a, and 1 more where the mask is set.
+    static U add_one(Mask mask, U a) { return vsubq_u32(a, mask); }
     static U select(Mask mask, U yes, U no) { return vbslq_u32(mask, yes, no); }
     static U if_negative(U a, U yes, U no) {
         return select(vcltzq_s32(vreinterpretq_s32_u32(a)), yes, no);
@@ -145,19 +143,32 @@ struct Neon {
         vst1_u16(top - 4, vreinterpret_u16_u8(vtbl1_u8(words, vld1_u8(kHighHalves.rows[mask]))));
         return top - count_bits(mask);
     }
-    // state / frequency below 2^20, or one less. The factor makes up for the roundings, at most
-    // 2^-22 in all, so that the estimate is never above the quotient.
-    static U quotient(U state, U frequency) {
-        const float32x4_t inverse =
-            vdivq_f32(vdupq_n_f32(1.0F - 0x1p-21F), vcvtq_f32_u32(frequency));
-        return vcvtq_u32_f32(vmulq_f32(vcvtq_f32_u32(state), inverse));
+    static void load_steps(const EncoderStep* steps, const std::uint16_t* numbers, U& interval,
+                           U& inverse) {
+        const auto two = [steps, numbers](int i) {
+            const auto* const first = reinterpret_cast<const std::uint8_t*>(steps + numbers[i]);
+            const auto* const second =
+                reinterpret_cast<const std::uint8_t*>(steps + numbers[i + 1]);
+            return vreinterpretq_u32_u8(vcombine_u8(vld1_u8(first), vld1_u8(second)));
+        };
+        const U a = two(0);
+        const U b = two(2);
+        interval = vuzp1q_u32(a, b);
+        inverse = vuzp2q_u32(a, b);
+    }
+    static U inverse(U frequency) {
+        return vreinterpretq_u32_f32(
+            vdivq_f32(vdupq_n_f32(kInverseFactor), vcvtq_f32_u32(frequency)));
+    }
+    static U quotient(U state, U inverse) {
+        return vcvtq_u32_f32(vmulq_f32(vcvtq_f32_u32(state), vreinterpretq_f32_u32(inverse)));
     }
 
     static std::uint64_t at_least(const std::uint8_t* bytes, std::uint8_t bound) {
         const uint8x16_t least = vdupq_n_u8(bound);
         return compare(bytes, [least](uint8x16_t v) { return vcgeq_u8(v, least); });
     }
-    static std::uint64_t equal(const std::int8_t* bytes, std::int8_t value) {
+    static std::uint64_t equal(const void* bytes, int value) {
         const uint8x16_t wanted = vdupq_n_u8(static_cast<std::uint8_t>(value));
         return compare(bytes, [wanted](uint8x16_t v) { return vceqq_u8(v, wanted); });
     }
@@ -184,11 +195,11 @@ struct Neon {
     static void replace(const std::int8_t* from, const std::uint8_t* row, std::int8_t* bytes) {
         vst1_s8(bytes, vtbx1_s8(vld1_s8(bytes), vld1_s8(from), vreinterpret_s8_u8(vld1_u8(row))));
     }
-    static U compress(Mask mask, U value) {
-        return shuffle_words(value, kCompressWords.rows[bits(mask)]);
+    static U compress(std::uint32_t mask, U value) {
+        return shuffle_words(value, kCompressWords.rows[mask]);
     }
-    static void compress_bytes(Mask mask, const std::uint8_t* from, std::uint8_t* to) {
-        vst1_u8(to, vtbl1_u8(load_4(from), vld1_u8(kCompress.rows[bits(mask)])));
+    static std::uint8_t* move(const std::uint8_t* from, std::uint64_t mask, std::uint8_t* to) {
+        return simd::move<Neon>(from, mask, to);
     }
 };
 
@@ -207,10 +218,34 @@ std::size_t decode(const View& tables, const std::uint8_t* indexes, std::size_t 
     return decode_rounds<Neon, Look>(tables, indexes, rounds, state, bins);
 }
 
-std::size_t look_up(const View& tables, const std::int32_t* symbols, const std::uint8_t* indexes,
-                    std::size_t blocks, Found& found) {
-    return look_up_blocks<Neon, Look>(tables, symbols, indexes, blocks, found);
-}
+// Finds kinds in bytes: FirstStep::kKindRows.
+struct FindKinds {
+    explicit FindKinds(const std::uint8_t* not_near)
+        : not_near{vld1q_u8(not_near), vld1q_u8(not_near + 16)},
+          rows(vld1q_u8(FirstStep::kKindRows)) {}
+    void operator()(const uint32x4_t* symbols, const std::uint8_t* indexes,
+                    std::uint8_t* kinds) const {
+        for (std::size_t i = 0; i < kMergeBlock; i += 16) {
+            const uint32x4_t* const four = symbols + i / 4;
+            const int8x16_t symbol =
+                vcombine_s8(narrow(four[0], four[1]), narrow(four[2], four[3]));
+            const uint8x16_t place =
+                vminq_u8(vreinterpretq_u8_s8(vaddq_s8(symbol, vdupq_n_s8(1))), vdupq_n_u8(3));
+            const uint8x16_t index = vld1q_u8(indexes + i);
+            const uint8x16_t bits = vqtbl2q_u8(not_near, vshrq_n_u8(index, 3));
+            const uint8x16_t bit =
+                vshlq_u8(vdupq_n_u8(1), vreinterpretq_s8_u8(vandq_u8(index, vdupq_n_u8(7))));
+            const uint8x16_t row = vandq_u8(vtstq_u8(bits, bit), vdupq_n_u8(FirstStep::kNotNear));
+            vst1q_u8(kinds + i, vqtbl1q_u8(rows, vorrq_u8(row, place)));
+        }
+    }
+    static int8x8_t narrow(uint32x4_t a, uint32x4_t b) {
+        return vqmovn_s16(vcombine_s16(vqmovn_s32(vreinterpretq_s32_u32(a)),
+                                       vqmovn_s32(vreinterpretq_s32_u32(b))));
+    }
+    uint8x16x2_t not_near;
+    uint8x16_t rows;
+};
 
 std::uint32_t sum_sparse(const View& tables, const std::uint8_t* indexes) {
     const uint8x16_t slots = vld1q_u8(tables.sparse_slots);
@@ -223,8 +258,16 @@ std::uint32_t sum_sparse(const View& tables, const std::uint8_t* indexes) {
 
 }  // namespace
 
-const Path kNeon{"neon",      decode,           decode_far_rounds<Neon>, encode_rounds<Neon>,
-                 split<Neon>, select_far<Neon>, replace_far<Neon>,       merge_blocks<Neon>,
-                 look_up,     sum_sparse};
+const Path kNeon{"neon",
+                 decode,
+                 decode_far_rounds<Neon>,
+                 encode_rounds<Neon>,
+                 encode_kind_rounds<Neon>,
+                 split<Neon>,
+                 select_far<Neon>,
+                 replace_far<Neon>,
+                 merge_blocks<Neon>,
+                 look_up_blocks<Neon, FindKinds>,
+                 sum_sparse};
 
 }  // namespace cca::simd

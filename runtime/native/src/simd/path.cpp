@@ -41,7 +41,9 @@ View view(const CodingTables& tables) {
     };
     return {.packed = tables.packed.data(),
             .first_steps = tables.first_steps.data(),
+            .encoder_steps = tables.encoder_steps.data(),
             .kind_bounds = tables.kind_bounds.data(),
+            .not_near = tables.not_near.data(),
             .far = tables.far.data(),
             .sparse_slots = tables.sparse_slots.data(),
             .sparse = bound(tables.sparse),

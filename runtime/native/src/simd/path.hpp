@@ -11,9 +11,11 @@ namespace cca::simd {
 /// CodingTables without the standard library: sources that are compiled for a newer processor must
 /// not instantiate templates that the linker might then choose for everyone.
 struct View {
-    const std::uint32_t* packed;   // PackedTable, 256 of them
-    const FirstStep* first_steps;  // FirstStep::kKinds of each
+    const std::uint32_t* packed;       // PackedTable, 256 of them
+    const FirstStep* first_steps;      // FirstStep::kKinds of each
+    const EncoderStep* encoder_steps;  // likewise
     const KindBounds* kind_bounds;
+    const std::uint8_t* not_near;      // a bit a table
     const std::uint32_t* far;          // FarSlot, kFarSlots a table
     const std::uint8_t* sparse_slots;  // kMaxSparseTables
     std::uint8_t sparse;               // tables below are sparse
@@ -38,10 +40,10 @@ struct DecodeState {
 
 /// Where look_up() puts what it finds. Advanced by the loop.
 struct Found {
-    Interval* intervals;       // the first steps of ordinary symbols
-    std::uint8_t* precisions;  // likewise
-    std::uint8_t* sparse;      // table indexes of sparse symbols
-    std::int32_t* far;         // far symbols
+    std::uint8_t* indexes;  // table indexes of ordinary symbols
+    std::uint8_t* kinds;    // FirstStep::Kind, likewise
+    std::uint8_t* sparse;   // table indexes of sparse symbols
+    std::int32_t* far;      // far symbols
     std::uint8_t* far_indexes;
 };
 
@@ -61,6 +63,11 @@ struct Path {
     /// below which there is room for as many words and kSlack bytes. Returns the new top.
     std::uint16_t* (*encode)(const Interval* intervals, const std::uint8_t* precisions,
                              std::size_t rounds, std::uint32_t* states, std::uint16_t* top);
+
+    /// Likewise, first steps that are given by their tables and kinds.
+    std::uint16_t* (*encode_kinds)(const View& tables, const std::uint8_t* indexes,
+                                   const std::uint8_t* kinds, std::size_t rounds,
+                                   std::uint32_t* states, std::uint16_t* top);
 
     /// Splits indexes into those of ordinary tables and of sparse ones; returns the number of the
     /// former.

@@ -63,11 +63,12 @@ std::size_t decode_far(const View& tables, const std::uint8_t* indexes, std::siz
     return run_rounds(rounds, state, step);
 }
 
-std::uint16_t* encode(const Interval* intervals, const std::uint8_t* precisions, std::size_t rounds,
-                      std::uint32_t* states, std::uint16_t* top) {
+// `find(unit)` finds a unit's interval and precision.
+template <typename Find>
+std::uint16_t* run_rounds_back(std::size_t rounds, std::uint32_t* states, std::uint16_t* top,
+                               Find find) {
     for (std::size_t unit = rounds * kLanes; unit-- > 0;) {
-        const Interval interval = intervals[unit];
-        const std::uint32_t precision = precisions[unit];
+        const auto [interval, precision] = find(unit);
         std::uint32_t x = states[unit % kLanes];
         const bool full = x >> (32 - precision) >= interval.frequency;
         top[-1] = static_cast<std::uint16_t>(x);
@@ -78,6 +79,27 @@ std::uint16_t* encode(const Interval* intervals, const std::uint8_t* precisions,
             (quotient << precision) + (x - quotient * interval.frequency) + interval.start;
     }
     return top;
+}
+
+struct Step {
+    Interval interval;
+    std::uint32_t precision;
+};
+
+std::uint16_t* encode(const Interval* intervals, const std::uint8_t* precisions, std::size_t rounds,
+                      std::uint32_t* states, std::uint16_t* top) {
+    const auto find = [=](std::size_t unit) { return Step{intervals[unit], precisions[unit]}; };
+    return run_rounds_back(rounds, states, top, find);
+}
+
+std::uint16_t* encode_kinds(const View& tables, const std::uint8_t* indexes,
+                            const std::uint8_t* kinds, std::size_t rounds, std::uint32_t* states,
+                            std::uint16_t* top) {
+    const auto find = [steps = tables.first_steps, indexes, kinds](std::size_t unit) {
+        const FirstStep& step = steps[FirstStep::kKinds * indexes[unit] + kinds[unit]];
+        return Step{step.interval, step.precision};
+    };
+    return run_rounds_back(rounds, states, top, find);
 }
 
 // Eight bytes at a time, which seldom need a closer look.
@@ -189,10 +211,10 @@ std::size_t merge(const View& tables, const std::uint8_t* indexes, std::size_t b
     return block;
 }
 
-// FirstStep's kinds: 0, -1, 1 and anything else.
-std::size_t kind_of(std::int32_t symbol) {
-    constexpr std::uint8_t kinds[] = {1, 0, 2, 3};
-    return kinds[std::min(static_cast<std::uint32_t>(symbol) + 1, 3U)];
+std::size_t kind_of(const View& tables, std::size_t index, std::int32_t symbol) {
+    const unsigned not_near = tables.not_near[index / 8] >> index % 8 & 1U;
+    const std::size_t place = std::min(static_cast<std::uint32_t>(symbol) + 1, 3U);
+    return FirstStep::kKindRows[FirstStep::kNotNear * not_near + place];
 }
 
 std::size_t look_up(const View& view, const std::int32_t* symbols, const std::uint8_t* indexes,
@@ -214,13 +236,13 @@ std::size_t look_up(const View& view, const std::int32_t* symbols, const std::ui
                 *next.sparse++ = index;
                 continue;
             }
-            const FirstStep& step = tables.first_steps[FirstStep::kKinds * index + kind_of(symbol)];
-            *next.intervals++ = step.interval;
-            *next.precisions++ = step.precision;
-            if (step.bin == kFar) {
-                *next.far++ = symbol;
-                *next.far_indexes++ = index;
-            }
+            const std::size_t kind = kind_of(tables, index, symbol);
+            *next.indexes++ = index;
+            *next.kinds++ = static_cast<std::uint8_t>(kind);
+            *next.far = symbol;
+            *next.far_indexes = index;
+            next.far += kind == FirstStep::kFarKind;
+            next.far_indexes += kind == FirstStep::kFarKind;
         }
         found = next;
         indexes += kMergeBlock;
@@ -239,7 +261,7 @@ std::uint32_t sum_sparse(const View& tables, const std::uint8_t* indexes) {
 
 }  // namespace
 
-const Path kScalar{"scalar",   decode,      decode_far, encode,  split,
+const Path kScalar{"scalar",   decode,      decode_far, encode,  encode_kinds, split,
                    select_far, replace_far, merge,      look_up, sum_sparse};
 
 }  // namespace cca::simd
