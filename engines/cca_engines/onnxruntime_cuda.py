@@ -176,6 +176,10 @@ class CudaEngine(CudaMemory):
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
         return CudaGraph(model, name, self)
 
+    def among(self, workers: int) -> CudaEngine:  # noqa: ARG002
+        """The engine itself: the GPU shares itself out."""
+        return self
+
     def twin(self) -> CudaEngine:
         """An engine with a stream and memory of its own."""
         return CudaEngine(self._shared)
