@@ -177,9 +177,9 @@ def main() -> None:
     kind = "processor" if options.threads == 1 else "wall-clock"
     picture = picture_of(options.size)
     print("# Engines beside eager PyTorch\n")
+    threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
     print(
-        f"A photograph of {options.size}, {options.threads} threads on {usable_cores()} cores ",
-        end="",
+        f"A photograph of {options.size}, {threads}, {kind} time, {usable_cores()} cores ", end=""
     )
     print(f"of {processor_name()}, load average {os.getloadavg()[0]:.1f}. ", end="")
     print(f"PyTorch {torch.__version__}, Python {platform.python_version()}. ", end="")
