@@ -20,6 +20,7 @@ from pathlib import Path
 import cca_runtime
 import numpy as np
 from cca_engines import Tensor, open_engine
+from cca_engines.processor import processor_name, usable_cores
 from cca_runtime.bundle import Bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
@@ -125,16 +126,6 @@ def print_times(exact: Bundle, native: Bundle, rounds: int) -> None:
         print(f"   {low:.3f} to {high:.3f}")
 
 
-def processor() -> str:
-    """The processor's model, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(models)} cores of {models[0]}" if models else platform.machine()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--native", required=True, metavar="BUNDLE", help="the float prior")
@@ -143,7 +134,8 @@ def main() -> None:
     options = parser.parse_args()
     exact, native = cca_runtime.load(options.exact), cca_runtime.load(options.native)
     print(f"{open_engine('onnxruntime').description}")
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, {processor()}")
+    processor = f"{usable_cores()} cores of {processor_name()}"
+    print(f"Python {platform.python_version()}, NumPy {np.__version__}, {processor}")
     print(f"models: exact {exact.bundle.model_id.hex()}, native {native.bundle.model_id.hex()}\n")
     print("Bytes of whole streams of pixels alone. A native stream holds 8 bytes more than an")
     print("exact one, its engine's fingerprint; they are counted.\n")

@@ -367,3 +367,44 @@ def test_auto_is_the_default_engine_where_no_other_works(monkeypatch: pytest.Mon
 def test_a_codec_needs_workers(workers: int) -> None:
     with pytest.raises(BadInputError, match="give 1 or more"):
         cca_runtime.load(workers=workers)
+
+
+class SharedEngine(OnnxRuntimeEngine):
+    """The default engine, counting what is shared among how many."""
+
+    def __init__(self) -> None:
+        super().__init__(threads=3, optimisation="all")
+        self.shared: list[int] = []
+
+    def among(self, workers: int) -> OnnxRuntimeEngine:
+        self.shared.append(workers)
+        return super().among(workers)
+
+
+def test_pictures_at_the_same_time_share_the_cores_and_give_the_same_streams(
+    default_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    engine = SharedEngine()
+    codec = Codec(default_codec.bundle, engine, workers=2)
+    pictures = [np.ascontiguousarray(chelsea[: 64 + 9 * i, :70]) for i in range(4)]
+    expected = [default_codec.encode(picture) for picture in pictures]
+    assert codec.encode(pictures[0]) == expected[0]
+    assert engine.shared == []
+    assert codec.encode(pictures) == expected
+    assert codec.encode_picture(pictures[1], alongside=True).data == expected[1]
+    for restored, stream in zip(codec.decode(expected), expected, strict=True):
+        np.testing.assert_allclose(restored, default_codec.decode(stream), atol=1)
+    assert engine.shared == [2]
+    assert "2 threads" in engine.among(2).description
+
+
+def test_one_worker_and_float_priors_keep_their_threads(
+    default_codec: Codec, native_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    engine = SharedEngine()
+    picture = np.ascontiguousarray(chelsea[:64, :64])
+    Codec(default_codec.bundle, engine, workers=1).encode([picture, picture])
+    codec = Codec(native_codec.bundle, engine, workers=2)
+    streams = codec.encode([picture, picture])
+    assert streams == [codec.encode(picture)] * 2
+    assert engine.shared == []

@@ -42,6 +42,17 @@ def test_items_are_taken_no_further_ahead_than_needed() -> None:
         assert taken <= done + 3
 
 
+def test_one_slow_item_does_not_keep_the_others_waiting() -> None:
+    rest = threading.Barrier(2)
+
+    def work(item: int) -> int:
+        if item in (0, 9):
+            rest.wait(timeout=20)  # the first item ends when the last has begun
+        return item
+
+    assert list(run_in_order(work, range(10), 2, ahead=10)) == list(range(10))
+
+
 def test_an_error_comes_in_its_place_and_ends_the_work() -> None:
     begun = []
 

@@ -114,9 +114,10 @@ def test_one_bad_file_does_not_stop_the_others(
     assert main(["encode", str(bad), str(missing), str(picture), "-o", str(out)]) == 1
     assert leftovers(out) == {"cat.cca"}
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 2
+    assert len(errors) == 3
     assert "bad.png: not a picture" in errors[0]
     assert "missing.png: cannot be read: No such file" in errors[1]
+    assert "2 of 3 files failed" in errors[2]
 
 
 def test_existing_outputs_are_refused_unless_told(picture: Path) -> None:
@@ -221,7 +222,9 @@ BAD = {
     "empty picture": (["encode", "{empty}"], 2, "empty"),
     "text as picture": (["encode", "{text}"], 2, "not a picture"),
     "missing picture": (["encode", "{dir}/none.png"], 2, "No such file"),
-    "directory as picture": (["encode", "{dir}"], 2, "directory"),
+    "directory without pictures": (["encode", "{hollow}"], 2, "directory without pictures"),
+    "directory without streams": (["decode", "{hollow}"], 2, "directory without .cca files"),
+    "directory to stdout": (["encode", "{dir}", "-o", "-"], 2, "several files"),
     "missing model": (["encode", "{picture}", "--model", "{dir}/none"], 2, "no model bundle"),
     "text as model": (["encode", "{picture}", "--model", "{text}"], 2, "no model bundle"),
     "directory as model": (["encode", "{picture}", "--model", "{dir}"], 2, "not a model bundle"),
@@ -253,8 +256,9 @@ def test_errors_are_one_line_with_the_right_code_and_leave_nothing(
     files |= {"cut": data[:-3], "damaged": data[:-3] + b"abc"}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
+    (tmp_path / "hollow").mkdir()
     before = {entry.name for entry in tmp_path.iterdir()}
-    places = {name: str(tmp_path / name) for name in files}
+    places = {"hollow": str(tmp_path / "hollow")} | {name: str(tmp_path / name) for name in files}
     places |= {"picture": str(picture), "stream": str(stream), "dir": str(tmp_path)}
     assert main([argument.format(**places) for argument in arguments]) == code
     errors = capsys.readouterr().err
@@ -266,7 +270,15 @@ def test_errors_are_one_line_with_the_right_code_and_leave_nothing(
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["paint"], ["encode"], ["encode", "x", "--frobnicate"], ["decode", "-q", "-v"]],
+    [
+        [],
+        ["paint"],
+        ["encode"],
+        ["encode", "x", "--frobnicate"],
+        ["decode", "-q", "-v"],
+        ["encode", "x", "--overwrite", "--skip-existing"],
+        ["decode", "x", "--workers", "0"],
+    ],
 )
 def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:

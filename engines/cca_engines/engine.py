@@ -185,6 +185,14 @@ class Engine(Protocol):
         """
         ...
 
+    def among(self, workers: int) -> Engine:
+        """An engine for `workers` threads, each with a twin, that run graphs at the same time.
+
+        One that is free to spread a graph over all cores gives each thread its part of them
+        instead, and then has another description. Others are returned as they are.
+        """
+        ...
+
     def twin(self) -> Engine:
         """An engine with the same description, for another thread.
 

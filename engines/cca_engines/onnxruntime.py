@@ -107,6 +107,11 @@ class OnnxRuntimeEngine(HostMemory):
             raise EngineError(f"graph '{name}' cannot be loaded: {first_line(error)}") from error
         return OnnxRuntimeGraph(session, name)
 
+    def among(self, workers: int) -> OnnxRuntimeEngine:
+        """An engine of fewer threads: who runs a session is one of them, and shares the others."""
+        threads = max(1, self._threads - workers + 1)
+        return self if threads == self._threads else OnnxRuntimeEngine(threads, self._optimisation)
+
     def twin(self) -> OnnxRuntimeEngine:
         """The engine itself, which has no state."""
         return self

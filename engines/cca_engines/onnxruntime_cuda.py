@@ -176,6 +176,10 @@ class OnnxRuntimeCudaEngine(CudaMemory):
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
         return OnnxRuntimeCudaGraph(model, name, self)
 
+    def among(self, workers: int) -> OnnxRuntimeCudaEngine:  # noqa: ARG002
+        """The engine itself: the GPU shares itself out."""
+        return self
+
     def twin(self) -> OnnxRuntimeCudaEngine:
         """An engine with a stream and memory of its own."""
         return OnnxRuntimeCudaEngine(self._shared)

@@ -73,23 +73,38 @@ class OpenVinoEngine(HostMemory):
     precision: Precision = "float32"
     batch = 1  # one keeps all cores busy
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, streams: int = 1) -> None:
+        """Share threads out to streams, each of which runs one request at a time."""
         self._threads = threads
+        self._streams = streams
         self._core = ov.Core()
 
     @property
     def description(self) -> str:
         """Version, settings and processor (see `cca_engines.engine.Engine.description`)."""
-        return f"openvino {ov.__version__} float32, {self._threads} threads, {instruction_set()}"
+        shared = f" in {self._streams} streams" if self._streams > 1 else ""
+        return (
+            f"openvino {ov.__version__} float32, {self._threads} threads{shared}, "
+            f"{instruction_set()}"
+        )
 
     def load(self, model: bytes, name: str) -> OpenVinoGraph:
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
-        settings = {**_PRECISION, "INFERENCE_NUM_THREADS": self._threads}
+        settings = {
+            **_PRECISION,
+            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": self._streams,
+        }
         try:
             compiled = self._core.compile_model(self._core.read_model(model, b""), "CPU", settings)
         except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
             raise EngineError(f"graph '{name}' cannot be loaded: {first_line(error)}") from error
         return OpenVinoGraph(compiled, name)
+
+    def among(self, workers: int) -> OpenVinoEngine:
+        """An engine with a stream for each worker, as far as there are threads."""
+        streams = min(workers, self._threads)
+        return self if streams == self._streams else OpenVinoEngine(self._threads, streams)
 
     def twin(self) -> OpenVinoEngine:
         """The engine itself: only requests have state."""

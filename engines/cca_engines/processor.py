@@ -12,11 +12,16 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def processor_name() -> str:
+    """The processor's model, where the system tells it; otherwise its architecture."""
+    models = (line for line in _cpu_facts() if line.startswith("model name"))
+    return next(models, "").partition(":")[2].strip() or platform.machine()
+
+
 def instruction_set() -> str:
     """Architecture and vector extensions: libraries pick kernels, hence rounding, by them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+    lines = _cpu_facts()
+    if not lines:
         return f"{platform.machine()} {platform.processor()}"
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     vector = sorted(
@@ -25,3 +30,12 @@ def instruction_set() -> str:
         if flag.startswith(("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "fphp"))
     )
     return f"{platform.machine()} {' '.join(vector)}"
+
+
+def _cpu_facts() -> list[str]:
+    """What Linux says of its processors, line by line; nothing where it is another system."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return text.splitlines()

@@ -129,8 +129,11 @@ class Codec:
         self.max_pixels = max_pixels
         self.workers = workers
         self._graphs = GraphRunner(bundle, engine)
-        first = Session(bundle, engine, self._graphs, Tables(bundle))
+        self._tables = Tables(bundle)
+        first = Session(bundle, engine, self._graphs, self._tables)
         self._sessions = _SessionPool(first, workers)
+        self._sharing: _SessionPool | None = None
+        self._turn = threading.Lock()
 
     @overload
     def encode(self, image: NDArray[Any] | Image.Image | Picture) -> bytes: ...
@@ -207,7 +210,7 @@ class Codec:
             return left + width + right, top + height + bottom
 
         def code(pictures: Sequence[Picture]) -> list[Encoded]:
-            with self._sessions.take() as session:
+            with self._sharing_sessions().take() as session:
                 return session.encode(pictures, reconstruct=reconstruct)
 
         return self._code_each(map(prepare, images), size, code)
@@ -231,7 +234,7 @@ class Codec:
                 return error
 
         def code(streams: Sequence[Stream]) -> list[Decoded]:
-            with self._sessions.take() as session:
+            with self._sharing_sessions().take() as session:
                 return session.decode(streams)
 
         return self._code_each(map(prepare, streams), lambda s: padded_size(s.info), code)
@@ -242,6 +245,7 @@ class Codec:
         *,
         background: str | None = None,
         reconstruct: bool = False,
+        alongside: bool = False,
     ) -> Encoded:
         """Encode one picture and say all there is to say about it.
 
@@ -249,18 +253,24 @@ class Codec:
             image: As for `encode`.
             background: Colour to lay under a PIL image's transparent pixels.
             reconstruct: Also run the synthesis, for `Encoded.reconstruction`.
+            alongside: Whether other threads keep this codec busy meanwhile: an exact model
+                then runs on this thread's part of the cores, which is faster for all together.
 
         Raises:
             BadInputError: As `encode`.
             FailureError: As `encode`.
         """
         picture = self._prepare(image, background)
-        with self._sessions.take() as session:
+        with (self._sharing_sessions() if alongside else self._sessions).take() as session:
             (encoded,) = session.encode([picture], reconstruct=reconstruct)
         return encoded
 
-    def decode_stream(self, data: bytes) -> Decoded:
+    def decode_stream(self, data: bytes, *, alongside: bool = False) -> Decoded:
         """Decode one stream with its metadata and timings.
+
+        Args:
+            data: A whole stream.
+            alongside: As for `encode_picture`.
 
         Raises:
             StreamError: As `decode`.
@@ -268,7 +278,7 @@ class Codec:
             FailureError: As `decode`.
         """
         stream = self._parse(data)
-        with self._sessions.take() as session:
+        with (self._sharing_sessions() if alongside else self._sessions).take() as session:
             (decoded,) = session.decode([stream])
         return decoded
 
@@ -292,6 +302,25 @@ class Codec:
             FailureError: The engine cannot load a graph.
         """
         self._graphs.load(self.bundle.prior_graphs, Stopwatch())
+
+    def _sharing_sessions(self) -> _SessionPool:
+        """Sessions for pictures that are coded at the same time."""
+        with self._turn:
+            if self._sharing is None:
+                self._sharing = self._share_engine()
+            return self._sharing
+
+    def _share_engine(self) -> _SessionPool:
+        # A float prior's results may depend on the number of threads.
+        if self.workers == 1 or self.bundle.entropy_mode != "exact":
+            return self._sessions
+        engine = self.engine.among(self.workers)
+        if engine is self.engine:
+            return self._sessions
+        graphs = GraphRunner(self.bundle, engine)
+        session = Session(self.bundle, engine, graphs, self._tables)
+        session.check_engine()
+        return _SessionPool(session, self.workers)
 
     def _prepare(self, image: PictureLike, background: str | None) -> Picture:
         picture = _as_picture(image, background, self.max_pixels)

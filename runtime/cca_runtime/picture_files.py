@@ -1,4 +1,4 @@
-"""Pictures out: PNG, JPEG, WebP and PPM, with the metadata each can hold."""
+"""Pictures as files: which are readable; PNG, JPEG, WebP and PPM with the metadata they hold."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ from cca_runtime.errors import BadInputError
 from cca_runtime.pictures import Picture
 
 JPEG_QUALITY = 95
+
+_IDENTIFIED_ONLY = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+"""Formats that Pillow recognises, and leaves to other programs to decode."""
+
+
+def readable_extensions() -> set[str]:
+    """Extensions of the picture files that Pillow can decode, in lower case, with the dot."""
+    registered = Image.registered_extensions()
+    formats = Image.OPEN.keys() - _IDENTIFIED_ONLY
+    return {extension for extension, name in registered.items() if name in formats}
 
 
 def _png(picture: Picture) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -12,25 +12,33 @@ _Result = TypeVar("_Result")
 
 
 def run_in_order(
-    work: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
-) -> Iterator[_Result]:
+    work: Callable[[_Item], _Result],
+    items: Iterable[_Item],
+    workers: int,
+    *,
+    ahead: int | None = None,
+) -> Generator[_Result, None, None]:
     """Results of `work`, in the items' order, computed by threads ahead of their use.
 
     An item is taken when a worker is about to be free for it, so a generator of items
-    need not hold them all; what is done waits, one result a worker at most.
+    need not hold them all.
 
     Args:
         work: Called once for each item. What it raises ends the iteration in its place;
             work that has begun is finished first.
         items: What to work on; taken by the thread that asks for results.
         workers: Threads.
+        ahead: Items that are under way or done and not yet asked for, at most. By default
+            as many as there are workers; more where results are small, so that one item
+            that takes long does not keep the others waiting.
     """
+    ahead = workers if ahead is None else max(workers, ahead)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="cca")
     pending: deque[Future[_Result]] = deque()
     try:
         for item in items:
             pending.append(pool.submit(work, item))
-            if len(pending) > workers:
+            if len(pending) > ahead:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -78,6 +78,10 @@ class TensorRtEngine(CudaMemory):
             plan = provide_plan(shared.library, target, model, name, shared.plans)
             return TensorRtGraph(LoadedPlan(shared.library, shared.runtime, plan, name), self)
 
+    def among(self, workers: int) -> TensorRtEngine:  # noqa: ARG002
+        """The engine itself: the GPU shares itself out."""
+        return self
+
     def twin(self) -> TensorRtEngine:
         """An engine with a stream and memory of its own."""
         return TensorRtEngine(self._shared)

@@ -10,13 +10,16 @@ _ENCODE = """\
 Encode pictures to .cca files.
 
 Reads what Pillow reads (PNG, JPEG, WebP, TIFF, ...); '-' is standard input or
-output. Without -o, PICTURE.png becomes PICTURE.cca beside it."""
+output. Without -o, PICTURE.png becomes PICTURE.cca beside it. A directory
+stands for all pictures in and below it; below -o DIR they lie as they did."""
 
 _DECODE = """\
 Decode .cca files to pictures.
 
 Writes PNG, JPEG, WebP (lossless) or PPM, by the extension of OUT; '-' is
-standard input or output. Without -o, PICTURE.cca becomes PICTURE.png beside it."""
+standard input or output. Without -o, PICTURE.cca becomes PICTURE.png beside it.
+A directory stands for all .cca files in and below it; below -o DIR they lie as
+they did."""
 
 _INFO = """\
 Describe .cca files and model bundles, without decoding anything."""
@@ -26,6 +29,12 @@ Compare what engines compute with a model's conformance vectors, value for value
 
 Runs every vector on each engine at each of its optimisation levels and thread
 counts. Where nothing differs, every one of them decodes the others' files."""
+
+_BENCH = """\
+Time a model on an engine, stage by stage, on one picture.
+
+`driver` is what is left of the time: neither engine, coder nor files. MB are
+of pixels, 3 bytes each."""
 
 _EPILOG = """\
 exit codes: 0 all done, 1 something failed, 2 wrong usage or bad input.
@@ -46,12 +55,15 @@ def build_parser() -> argparse.ArgumentParser:
     _add_decode(commands)
     _add_info(commands)
     _add_verify(commands)
+    _add_bench(commands)
     return parser
 
 
 def _add_encode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add_command(commands, "encode", "pictures to .cca files", _ENCODE)
-    parser.add_argument("inputs", nargs="+", metavar="IN", help="picture file, or - for stdin")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="IN", help="picture file, directory of them, or - for stdin"
+    )
     _add_coding(parser)
     parser.add_argument(
         "--background", metavar="COLOUR", help="lay COLOUR (a name or #rrggbb) under transparency"
@@ -66,7 +78,9 @@ def _add_encode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add_command(commands, "decode", ".cca files to pictures", _DECODE)
-    parser.add_argument("inputs", nargs="+", metavar="IN", help=".cca file, or - for stdin")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="IN", help=".cca file, directory of them, or - for stdin"
+    )
     _add_coding(parser)
     parser.add_argument(
         "--format",
@@ -108,6 +122,21 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--json", action="store_true", help="report one JSON object")
 
 
+def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(commands, "bench", "time a model on an engine", _BENCH)
+    parser.add_argument(
+        "picture", nargs="?", metavar="IN", help="picture file (default: one that is generated)"
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "--size", type=_size, metavar="WxH", help="of the generated picture (default: 768x512)"
+    )
+    parser.add_argument(
+        "--repeat", type=_positive, default=10, metavar="N", help="runs that count (default: 10)"
+    )
+    parser.add_argument("--json", action="store_true", help="report one JSON object")
+
+
 def _add_command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
@@ -130,6 +159,33 @@ def _add_coding(parser: argparse.ArgumentParser) -> None:
         metavar="OUT|DIR",
         help="output file, directory, or - for stdout; a directory for several inputs",
     )
+    _add_model(parser)
+    parser.add_argument(
+        "--max-pixels",
+        type=_positive,
+        metavar="N",
+        help="refuse larger pictures, padding included (default: 268435456)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="files to work on at once; each takes memory for itself (default: 2)",
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+    existing.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave out inputs whose output exists, to go on with an interrupted run",
+    )
+    verbosity = parser.add_mutually_exclusive_group()
+    verbosity.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    verbosity.add_argument("-v", "--verbose", action="store_true", help="say more")
+    parser.add_argument("--json", action="store_true", help="report one JSON object a line")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="BUNDLE", help="model bundle, or name of a shipped model"
     )
@@ -140,17 +196,6 @@ def _add_coding(parser: argparse.ArgumentParser) -> None:
         help="what runs the graphs: onnxruntime (default), openvino, tensorrt, tensorrt-rtx, cuda; "
         "auto: the fastest that works here",
     )
-    parser.add_argument(
-        "--max-pixels",
-        type=_positive,
-        metavar="N",
-        help="refuse larger pictures, padding included (default: 268435456)",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
-    verbosity = parser.add_mutually_exclusive_group()
-    verbosity.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    verbosity.add_argument("-v", "--verbose", action="store_true", help="say more")
-    parser.add_argument("--json", action="store_true", help="report one JSON object a line")
 
 
 def _thread_counts(text: str) -> list[int]:
@@ -165,3 +210,8 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return _positive(width), _positive(height)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cca_runtime.cli.files import STANDARD, plan_outputs
-from cca_runtime.cli.jobs import Result, open_codec, run_jobs
+from cca_runtime.cli.inputs import STANDARD, expand_inputs
+from cca_runtime.cli.jobs import Result, open_codec, plan_jobs, run_jobs
 from cca_runtime.picture_files import check_extension, format_picture
 from cca_runtime.stopwatch import Stopwatch
 
@@ -14,13 +14,16 @@ from cca_runtime.stopwatch import Stopwatch
 def run(options: argparse.Namespace) -> int:
     """Decode every input. Returns the exit code."""
     default = f".{options.format}"
-    outputs = plan_outputs(options.inputs, options.output, default, overwrite=options.overwrite)
-    for output in outputs:
-        check_extension(_extension(output, default))
+    inputs = expand_inputs(options.inputs, {".cca"}, ".cca files")
+    jobs = plan_jobs(options, inputs, default)
+    for job in jobs:
+        check_extension(_extension(job.target, default))
+    if not jobs:
+        return 0
     codec = open_codec(options)
 
     def work(source: str, data: bytes, target: str) -> Result:  # noqa: ARG001
-        decoded = codec.decode_stream(data)
+        decoded = codec.decode_stream(data, alongside=len(inputs) > 1)
         watch = Stopwatch()
         with watch.stage("write"):
             extension = _extension(target, default)
@@ -32,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         seconds = {**decoded.seconds, **watch.seconds}
         return Result(output, facts, f"{width}x{height}", seconds, notes)
 
-    return run_jobs(options, outputs, work, codec.workers)
+    return run_jobs(options, jobs, work, codec.workers)
 
 
 def _extension(output: str, default: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 from PIL import Image
 
-from cca_runtime.cli.files import plan_outputs
-from cca_runtime.cli.jobs import Result, open_codec, run_jobs
+from cca_runtime.cli.inputs import expand_inputs
+from cca_runtime.cli.jobs import Result, open_codec, plan_jobs, run_jobs
 from cca_runtime.metrics import psnr
+from cca_runtime.picture_files import readable_extensions
 from cca_runtime.pictures import parse_colour, read_picture
 from cca_runtime.stopwatch import Stopwatch
 
@@ -21,7 +22,10 @@ def run(options: argparse.Namespace) -> int:
     """Encode every input. Returns the exit code."""
     if options.background is not None:
         parse_colour(options.background)
-    outputs = plan_outputs(options.inputs, options.output, ".cca", overwrite=options.overwrite)
+    inputs = expand_inputs(options.inputs, readable_extensions(), "pictures")
+    jobs = plan_jobs(options, inputs, ".cca")
+    if not jobs:
+        return 0
     codec = open_codec(options)
     # Pillow holds to this also where only it can see the size, as in icons.
     Image.MAX_IMAGE_PIXELS = codec.max_pixels
@@ -34,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
             picture = read_picture(data, options.background, max_pixels=codec.max_pixels)
             if options.strip:
                 picture = dataclasses.replace(picture, exif=None, xmp=None)
-        encoded = codec.encode_picture(picture, reconstruct=options.psnr)
+        encoded = codec.encode_picture(picture, reconstruct=options.psnr, alongside=len(inputs) > 1)
         height, width = picture.pixels.shape[:2]
         size = len(encoded.data)
         metadata = sum(len(part or b"") for part in (picture.icc, picture.exif, picture.xmp))
@@ -56,4 +60,4 @@ def run(options: argparse.Namespace) -> int:
         seconds["load"] = seconds.get("load", 0.0) + watch.seconds["load"]
         return Result(encoded.data, facts, summary, seconds, encoded.notes)
 
-    return run_jobs(options, outputs, work, codec.workers)
+    return run_jobs(options, jobs, work, codec.workers)

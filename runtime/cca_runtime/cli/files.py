@@ -9,9 +9,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from cca_runtime.cli.inputs import STANDARD, Input
 from cca_runtime.errors import BadInputError, FailureError
-
-STANDARD = "-"
 
 _MASK_TURN = threading.Lock()
 
@@ -31,15 +30,15 @@ def read_input(name: str) -> bytes:
 
 
 def plan_outputs(
-    inputs: Sequence[str], output: str | None, extension: str, *, overwrite: bool
+    inputs: Sequence[Input], output: str | None, extension: str, *, may_exist: bool
 ) -> list[str]:
     """Name one output for each input, before any work is done.
 
     Args:
-        inputs: Input names, `-` for standard input.
+        inputs: Files, those of folders among them.
         output: What `-o` said: a file, a directory, `-`, or None for beside the input.
         extension: What outputs are called where `output` does not name a file.
-        overwrite: Whether outputs may exist already.
+        may_exist: Whether outputs may be there already.
 
     Returns:
         Output names, `-` for standard output.
@@ -49,38 +48,44 @@ def plan_outputs(
             output, or an output exists.
         FailureError: The directory of the one output there is does not exist.
     """
-    if list(inputs).count(STANDARD) > 1:
+    if [source.name for source in inputs].count(STANDARD) > 1:
         raise BadInputError("standard input ('-') can be read once only")
     targets = _name_outputs(inputs, output, extension)
-    for index, target in enumerate(targets):
+    owners: dict[str, str] = {}
+    for source, target in zip(inputs, targets, strict=True):
         if target == STANDARD:
             _check_not_terminal()
             continue
-        if target in targets[:index]:
+        if target in owners:
             raise BadInputError(
-                f"'{inputs[targets.index(target)]}' and '{inputs[index]}' would both be "
-                f"written to '{target}': write them to different directories"
+                f"'{owners[target]}' and '{source.name}' would both be written to '{target}': "
+                "rename one, or write them to different directories"
             )
+        owners[target] = source.name
         path = Path(target)
         if path.is_dir():
             raise BadInputError(f"output '{target}' is a directory")
-        if path.is_file() and not overwrite:
-            raise BadInputError(f"output '{target}' exists: add --overwrite to replace it")
+        if path.is_file() and not may_exist:
+            raise BadInputError(
+                f"output '{target}' exists: add --overwrite to replace it, "
+                "or --skip-existing to leave it"
+            )
     return targets
 
 
-def _name_outputs(inputs: Sequence[str], output: str | None, extension: str) -> list[str]:
+def _name_outputs(inputs: Sequence[Input], output: str | None, extension: str) -> list[str]:
+    named = len(inputs) == 1 and not inputs[0].from_folder
     if output == STANDARD:
-        if len(inputs) > 1:
+        if not named:
             raise BadInputError("several files cannot go to standard output: give a directory")
         return [STANDARD]
     if output is None:
         return [
-            STANDARD if name == STANDARD else str(Path(name).with_suffix(extension))
-            for name in inputs
+            STANDARD if source.name == STANDARD else str(Path(source.name).with_suffix(extension))
+            for source in inputs
         ]
     directory = Path(output)
-    if len(inputs) == 1 and not directory.is_dir() and not output.endswith(os.sep):
+    if named and not directory.is_dir() and not output.endswith(os.sep):
         if not directory.parent.is_dir():
             raise FailureError(
                 f"output '{output}' cannot be written: no directory '{directory.parent}'"
@@ -88,11 +93,7 @@ def _name_outputs(inputs: Sequence[str], output: str | None, extension: str) -> 
         return [output]
     if directory.exists() and not directory.is_dir():
         raise BadInputError(f"'{output}' is not a directory: several inputs need one")
-    return [str(directory / _file_name(name, extension)) for name in inputs]
-
-
-def _file_name(name: str, extension: str) -> str:
-    return "stdin" + extension if name == STANDARD else Path(name).with_suffix(extension).name
+    return [str(directory / source.below.with_suffix(extension)) for source in inputs]
 
 
 def _check_not_terminal() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from cca_engines import fingerprint_backend
 
 from cca_runtime.bundle import open_bundle
-from cca_runtime.cli.files import STANDARD, read_input
+from cca_runtime.cli.files import read_input
+from cca_runtime.cli.inputs import STANDARD
 from cca_runtime.errors import BadInputError
 from cca_runtime.streams import NO_LIMIT, parse
 

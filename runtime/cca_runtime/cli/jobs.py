@@ -7,16 +7,30 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from cca_runtime.cli.files import STANDARD, read_input, write_output
+from cca_runtime.cli.files import plan_outputs, read_input, write_output
+from cca_runtime.cli.inputs import STANDARD, Input
 from cca_runtime.codec import Codec, load
 from cca_runtime.errors import CcaError, FailureError
 from cca_runtime.pipeline import run_in_order
 from cca_runtime.stopwatch import Stopwatch
 
 _BAR_WIDTH = 30
+
+_AHEAD = 64
+"""Files that may be done before one that takes longer: only their reports wait."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to read, and the one to make of it; `-` for a standard stream."""
+
+    source: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -43,49 +57,76 @@ Work = Callable[[str, bytes, str], Result]
 
 
 def open_codec(options: argparse.Namespace) -> Codec:
-    """The codec that `--model`, `--engine` and `--max-pixels` ask for."""
-    limit = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
+    """The codec that `--model`, `--engine`, `--max-pixels` and `--workers` ask for."""
+    asked = {"max_pixels": options.max_pixels, "workers": options.workers}
+    given = {name: value for name, value in asked.items() if value is not None}
     _log_to_stderr(options)
-    codec = load(options.model, options.engine, **limit)
+    codec = load(options.model, options.engine, **given)
     if options.verbose:
         _say(f"model {codec.bundle.name} {codec.bundle.model_id.hex()} from {codec.bundle.path}")
         _say(f"engine {codec.engine.description}")
     return codec
 
 
-def run_jobs(options: argparse.Namespace, outputs: Sequence[str], work: Work, workers: int) -> int:
-    """Run `work` on every input, report each in order, and go on after errors.
+def plan_jobs(options: argparse.Namespace, inputs: Sequence[Input], extension: str) -> list[Job]:
+    """What there is to do: every input but, with `--skip-existing`, those that are done.
 
     Args:
         options: Of the command.
-        outputs: One for each input.
+        inputs: What it was given.
+        extension: Of outputs that have no other name.
+
+    Raises:
+        BadInputError: As `plan_outputs`.
+        FailureError: As `plan_outputs`.
+    """
+    may_exist = options.overwrite or options.skip_existing
+    targets = plan_outputs(inputs, options.output, extension, may_exist=may_exist)
+    jobs = [Job(source.name, target) for source, target in zip(inputs, targets, strict=True)]
+    if not options.skip_existing:
+        return jobs
+    left = [job for job in jobs if job.target == STANDARD or not Path(job.target).is_file()]
+    if len(left) < len(jobs) and not options.quiet:
+        _say(f"{len(jobs) - len(left)} of {len(jobs)} done before: skipped")
+    return left
+
+
+def run_jobs(options: argparse.Namespace, jobs: Sequence[Job], work: Work, workers: int) -> int:
+    """Run `work` on every file, report each in order, and go on after errors.
+
+    Args:
+        options: Of the command.
+        jobs: At least one.
         work: Called by several threads at once.
         workers: How many.
 
     Returns:
         0 if all went well; the error's own exit code if there was one file; 1 otherwise.
     """
-    inputs: list[str] = options.inputs
     codes: list[int] = []
-    progress = _Progress(len(inputs), enabled=not options.quiet and not options.verbose)
-    files = list(zip(inputs, outputs, strict=True))
+    progress = _Progress(len(jobs), enabled=not options.quiet and not options.verbose)
 
-    def run(file: tuple[str, str]) -> _Report:
-        return _run_job(options, *file, work)
+    def run(job: Job) -> _Report:
+        return _run_job(options, job, work)
 
-    progress.show(0, inputs[0])
-    for (_, target), report in zip(files, run_in_order(run, files, workers), strict=True):
-        progress.clear()
-        sys.stderr.write(report.notes)
-        # The report makes way where the data itself goes to standard output.
-        to_stdout = report.code == 0 and target != STANDARD
-        (sys.stdout if to_stdout else sys.stderr).write(report.message)
-        codes.append(report.code)
-        progress.show(len(codes), inputs[min(len(codes), len(inputs) - 1)])
+    progress.show(0, jobs[0].source)
+    # Closed at once when interrupted: what is under way is finished, and no more is begun.
+    with closing(run_in_order(run, jobs, workers, ahead=_AHEAD)) as reports:
+        for job, report in zip(jobs, reports, strict=True):
+            progress.clear()
+            sys.stderr.write(report.notes)
+            # The report makes way where the data itself goes to standard output.
+            to_stdout = report.code == 0 and job.target != STANDARD
+            (sys.stdout if to_stdout else sys.stderr).write(report.message)
+            codes.append(report.code)
+            progress.show(len(codes), jobs[min(len(codes), len(jobs) - 1)].source)
     progress.clear()
     if len(codes) == 1:
         return codes[0]
-    return 1 if any(codes) else 0
+    failed = sum(map(bool, codes))
+    if failed:
+        _say(f"{failed} of {len(codes)} files failed")
+    return 1 if failed else 0
 
 
 @dataclass(frozen=True)
@@ -97,8 +138,9 @@ class _Report:
     notes: str = ""
 
 
-def _run_job(options: argparse.Namespace, source: str, target: str, work: Work) -> _Report:
+def _run_job(options: argparse.Namespace, job: Job, work: Work) -> _Report:
     """Do one file."""
+    source, target = job.source, job.target
     watch = Stopwatch()
     try:
         with watch.stage("load"):
