@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 from cca_engines import (
@@ -23,7 +22,9 @@ from cca_runtime._core import DEFAULT_MAX_PIXELS
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.errors import BadInputError, CcaError, FailureError
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.padding import choose_padding
+from cca_runtime.memory import bytes_per_pixel, total_memory
+from cca_runtime.padding import GRID, Padding, choose_padding, crop, padded_pixels
+from cca_runtime.part_coder import Tables
 from cca_runtime.pictures import (
     Picture,
     Pixels,
@@ -33,9 +34,12 @@ from cca_runtime.pictures import (
 )
 from cca_runtime.pipeline import in_batches, run_in_order
 from cca_runtime.plans import plan_options
-from cca_runtime.session import Decoded, Encoded, Session, Stream, Tables, padded_size
+from cca_runtime.session import Decoded, Encoded, Session, Stream, padded_size
+from cca_runtime.session_pool import SessionPool
 from cca_runtime.stopwatch import Stopwatch
 from cca_runtime.streams import parse
+from cca_runtime.tiled_codec import TiledCodec
+from cca_runtime.tiling import MAX_TILE_SIDE, TILE_SIDE, WINDOW_SIDE, Tiling, choose_tiling
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,6 +48,15 @@ if TYPE_CHECKING:
 
 FASTEST = "auto"
 """As an engine: the fastest that works here."""
+
+BY_MEMORY = "auto"
+"""As a tile: tiles for pictures that take too much memory in one piece."""
+
+Region: TypeAlias = tuple[int, int, int, int]
+"""A part of a picture: x and y of its left upper corner, width and height, in pixels."""
+
+_MEMORY_SHARE = 2
+"""Pictures under way take one such part of the memory there is at most."""
 
 _WORKERS = 2
 """Pictures under way at once: while the coder is at one, the engine runs another's graphs."""
@@ -62,6 +75,7 @@ def load(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int = _WORKERS,
+    tile: int | str | None = BY_MEMORY,
 ) -> Codec:
     """Open a model.
 
@@ -75,33 +89,39 @@ def load(
             others do not is logged).
         max_pixels: Streams and pictures of more pixels than this, padding included,
             are refused.
-        workers: Pictures that are coded at once, of a list or for threads.
+        workers: Pictures that are coded at once, of a list or for threads; and tiles.
+        tile: Longest side, in pixels, of the tiles that pictures are encoded in: a multiple of
+            64, up to 16,320. `auto`: tiles of up to 4,096 for pictures that would take more than
+            their share of this machine's memory in one piece, as pictures do with None.
+            What is decoded is as the stream says.
 
     Raises:
-        BadInputError: No such bundle, or it is broken.
+        BadInputError: No such bundle, or it is broken; no such tile.
         FailureError: The engine is unknown or not installed, cannot be used here, or does
             not compute the model exactly.
     """
     bundle = open_bundle(path_or_name)
     if engine != FASTEST:
-        return _load(bundle, engine, max_pixels, workers)
+        return _load(bundle, engine, max_pixels, workers, tile)
     *faster, surest = engines_by_speed()
     for name in faster:
         try:
-            codec = _load(bundle, name, max_pixels, workers)
+            codec = _load(bundle, name, max_pixels, workers, tile)
             codec.load_prior()
             return codec
         except FailureError as error:
             _log.info("engine %s cannot be used: %s", name, error)
-    return _load(bundle, surest, max_pixels, workers)
+    return _load(bundle, surest, max_pixels, workers, tile)
 
 
-def _load(bundle: Bundle, engine: str, max_pixels: int, workers: int) -> Codec:
+def _load(
+    bundle: Bundle, engine: str, max_pixels: int, workers: int, tile: int | str | None
+) -> Codec:
     try:
         opened = open_engine(engine, plans=plan_options(bundle))
     except EngineError as error:
         raise FailureError(str(error)) from error
-    codec = Codec(bundle, opened, max_pixels=max_pixels, workers=workers)
+    codec = Codec(bundle, opened, max_pixels=max_pixels, workers=workers, tile=tile)
     codec.check_engine()
     return codec
 
@@ -121,16 +141,23 @@ class Codec:
         *,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         workers: int = _WORKERS,
+        tile: int | str | None = BY_MEMORY,
     ) -> None:
         if workers < 1:
             raise BadInputError(f"{workers} workers cannot code pictures: give 1 or more")
+        check_tile(tile)
         self.bundle = bundle
         self.engine = engine
         self.max_pixels = max_pixels
         self.workers = workers
         self._graphs = GraphRunner(bundle, engine)
         first = Session(bundle, engine, self._graphs, Tables(bundle))
-        self._sessions = _SessionPool(first, workers)
+        self._sessions = SessionPool(first, workers)
+        self._tile = tile
+        # What one worker may use, of what all together may.
+        self._room = total_memory() // _MEMORY_SHARE
+        window = WINDOW_SIDE**2 * bytes_per_pixel(bundle)
+        self._tiles = TiledCodec(bundle, self._sessions, min(workers, max(1, self._room // window)))
 
     @overload
     def encode(self, image: NDArray[Any] | Image.Image | Picture) -> bytes: ...
@@ -154,24 +181,37 @@ class Codec:
         return self.encode_picture(image).data
 
     @overload
-    def decode(self, data: bytes | bytearray | memoryview) -> Pixels: ...
+    def decode(
+        self, data: bytes | bytearray | memoryview, *, region: Region | None = None
+    ) -> Pixels: ...
     @overload
     def decode(self, data: Sequence[bytes]) -> list[Pixels]: ...
     def decode(
-        self, data: bytes | bytearray | memoryview | Sequence[bytes]
+        self,
+        data: bytes | bytearray | memoryview | Sequence[bytes],
+        *,
+        region: Region | None = None,
     ) -> Pixels | list[Pixels]:
         """Decode one stream, or each of a list (`decode_each`).
+
+        Args:
+            data: A whole stream, or several.
+            region: Of one stream, the part to decode: (x, y, width, height). Where the picture
+                is in tiles, only those are decoded that it takes.
 
         Returns:
             uint8 [H, W, 3], or a list of them.
 
         Raises:
             StreamError: The stream is damaged, truncated or of an unknown version.
-            BadInputError: It needs another model, engine or `max_pixels`.
+            BadInputError: It needs another model, engine or `max_pixels`, or the region is
+                not in the picture.
             FailureError: The engine failed, for instance for lack of memory.
         """
         if isinstance(data, bytes | bytearray | memoryview):
-            return self.decode_stream(bytes(data)).picture.pixels
+            return self.decode_stream(bytes(data), region=region).picture.pixels
+        if region is not None:
+            raise BadInputError("a region is of one picture: decode the streams one by one")
         return [decoded.picture.pixels for decoded in _or_raise(self.decode_each(data))]
 
     def encode_each(
@@ -207,8 +247,7 @@ class Codec:
             return left + width + right, top + height + bottom
 
         def code(pictures: Sequence[Picture]) -> list[Encoded]:
-            with self._sessions.take() as session:
-                return session.encode(pictures, reconstruct=reconstruct)
+            return self._encode(pictures, reconstruct)
 
         return self._code_each(map(prepare, images), size, code)
 
@@ -231,6 +270,8 @@ class Codec:
                 return error
 
         def code(streams: Sequence[Stream]) -> list[Decoded]:
+            if any(stream.info.tiling for stream in streams):
+                return [self._decode(stream, None) for stream in streams]
             with self._sessions.take() as session:
                 return session.decode(streams)
 
@@ -255,22 +296,22 @@ class Codec:
             FailureError: As `encode`.
         """
         picture = self._prepare(image, background)
-        with self._sessions.take() as session:
-            (encoded,) = session.encode([picture], reconstruct=reconstruct)
+        (encoded,) = self._encode([picture], reconstruct)
         return encoded
 
-    def decode_stream(self, data: bytes) -> Decoded:
+    def decode_stream(self, data: bytes, *, region: Region | None = None) -> Decoded:
         """Decode one stream with its metadata and timings.
+
+        Args:
+            data: A whole stream.
+            region: As for `decode`.
 
         Raises:
             StreamError: As `decode`.
             BadInputError: As `decode`.
             FailureError: As `decode`.
         """
-        stream = self._parse(data)
-        with self._sessions.take() as session:
-            (decoded,) = session.decode([stream])
-        return decoded
+        return self._decode(self._parse(data), region)
 
     def check_engine(self) -> None:
         """Compare the engine with the bundle's fast conformance cases, once on a machine.
@@ -298,6 +339,39 @@ class Codec:
         height, width = picture.pixels.shape[:2]
         check_size(width, height, self.max_pixels)
         return picture
+
+    def _encode(self, pictures: Sequence[Picture], reconstruct: bool) -> list[Encoded]:
+        """Encode pictures that have one size when padded."""
+        tiling = self._choose_tiling(*pictures[0].pixels.shape[:2])
+        if tiling is not None:
+            return [self._tiles.encode(p, tiling, reconstruct=reconstruct) for p in pictures]
+        with self._sessions.take() as session:
+            return session.encode(pictures, reconstruct=reconstruct)
+
+    def _choose_tiling(self, height: int, width: int) -> Tiling | None:
+        side = self._tile
+        if isinstance(side, str):
+            need = padded_pixels(height, width) * bytes_per_pixel(self.bundle) * self.workers
+            side = TILE_SIDE if need > self._room else None
+        if side is None:
+            return None
+        left, top, right, bottom = choose_padding(height, width)
+        return choose_tiling(left + width + right, top + height + bottom, side)
+
+    def _decode(self, stream: Stream, region: Region | None) -> Decoded:
+        whole = (0, 0, stream.info.width, stream.info.height)
+        if region is not None:
+            _check_region(region, *whole[2:])
+        if stream.info.tiling is not None:
+            return self._tiles.decode(stream, region or whole)
+        with self._sessions.take() as session:
+            (decoded,) = session.decode([stream])
+        if region is None:
+            return decoded
+        x, y, width, height = region
+        rest = Padding(x, y, whole[2] - x - width, whole[3] - y - height)
+        pixels = crop(decoded.picture.pixels, rest)
+        return replace(decoded, picture=replace(decoded.picture, pixels=pixels))
 
     def _parse(self, data: bytes) -> Stream:
         return Stream(*parse(data, max_pixels=self.max_pixels))
@@ -327,32 +401,6 @@ class Codec:
             yield from results
 
 
-class _SessionPool:
-    """Sessions for as many threads as may code at once."""
-
-    def __init__(self, first: Session, most: int) -> None:
-        self._first = first
-        self._idle = [first]
-        self._room = threading.Semaphore(most)
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def take(self) -> Iterator[Session]:
-        """A session for this thread alone, when there is one."""
-        with self._room:
-            session = self._pop()
-            try:
-                yield session
-            finally:
-                with self._turn:
-                    self._idle.append(session)
-
-    def _pop(self) -> Session:
-        with self._turn:
-            # The one used last: its memory and recordings are warm.
-            return self._idle.pop() if self._idle else self._first.twin()
-
-
 def _code_or_explain(
     batch: Sequence[_Item | CcaError], code: Callable[[Sequence[_Item]], list[_Coded]]
 ) -> list[_Coded | CcaError]:
@@ -371,6 +419,35 @@ def _code_or_explain(
         if len(items) == 1:
             return [FailureError("not enough memory for this picture")]
     return [result for item in items for result in _code_or_explain([item], code)]
+
+
+def check_tile(tile: int | str | None) -> None:
+    """Refuse what is no side of a tile.
+
+    Raises:
+        BadInputError: It is none.
+    """
+    if tile is None or tile == BY_MEMORY:
+        return
+    if isinstance(tile, str) or tile % GRID or not GRID <= tile <= MAX_TILE_SIDE:
+        raise BadInputError(
+            f"a tile cannot have a side of {tile}: give a multiple of {GRID} up to "
+            f"{MAX_TILE_SIDE}, or '{BY_MEMORY}'"
+        )
+
+
+def _check_region(region: Region, picture_width: int, picture_height: int) -> None:
+    x, y, width, height = region
+    if (
+        min(x, y) < 0
+        or min(width, height) < 1
+        or x + width > picture_width
+        or y + height > picture_height
+    ):
+        raise BadInputError(
+            f"the region {x},{y},{width},{height} (x, y, width, height) is not in the picture, "
+            f"which has {picture_width}x{picture_height} pixels"
+        )
 
 
 def _or_raise(results: Iterable[_Coded | CcaError]) -> Iterator[_Coded]:
