@@ -41,8 +41,9 @@ def squared_error(original: Pixels, restored: Pixels) -> NDArray[np.float64]:
 def seams(info: cca_runtime.StreamInfo) -> tuple[list[int], list[int]]:
     """Columns and rows of the picture itself at which windows meet."""
     grid, padding = Grid.of(info), Padding(*info.padding)
-    columns = [window.left - padding.left for window in grid.window_rows[0][1:]]
-    rows = [row[0].top - padding.top for row in grid.window_rows[1:]]
+    windows = [grid.windows.box(number) for number in range(grid.windows.count)]
+    columns = sorted({window.left - padding.left for window in windows if window.left > 0})
+    rows = sorted({window.top - padding.top for window in windows if window.top > 0})
     return columns, rows
 
 

@@ -32,7 +32,7 @@ class Canvas:
 
     @property
     def pixels(self) -> Pixels:
-        """uint8 [H, W, 3]; complete after the last row that `Grid.windows_in` lists."""
+        """uint8 [H, W, 3]; complete after the last row that `Grid.windows_for` lists."""
         return self._pixels
 
     def add_row(self, windows: Iterable[tuple[Box, Pixels]]) -> None:

@@ -59,6 +59,7 @@ class TiledCodec:
         watch = Stopwatch()
         payloads: list[bytes] = []
         latents: list[_Latents] = []
+        tiles = map(grid.tiles.box, range(grid.tiles.count))
 
         def encode_tile(tile: Box, parts: PartCoder, watch: Stopwatch) -> tuple[bytes, _Latents]:
             y, z_symbols = self._analyse(picture.pixels, padding, grid, tile, parts, watch)
@@ -67,7 +68,7 @@ class TiledCodec:
             inner = parts.to_host(y_hat) if reconstruct else np.empty((0, 0, 0, 0), np.float32)
             return payload, mirroring.inner(inner, 4) if reconstruct else inner
 
-        for payload, y_hat in self._run(encode_tile, grid.tiles, watch):
+        for payload, y_hat in self._run(encode_tile, tiles, watch):
             payloads.append(payload)
             latents.append(y_hat)
         with self._sessions.take() as session:
@@ -105,7 +106,7 @@ class TiledCodec:
             return stream.payload[ends[number] - info.tile_sizes[number] : ends[number]]
 
         def decode_tile(number: int, parts: PartCoder, watch: Stopwatch) -> _Latents:
-            tile = grid.tiles[number]
+            tile = grid.tiles.box(number)
             mirroring = mirroring_of(tile, grid.picture)
             with _name_tile(grid, number):
                 y_hat = parts.read([payload(number)], _latent_size(tile), watch, mirroring)
@@ -116,7 +117,7 @@ class TiledCodec:
             # First of all: payloads too small for their tiles cost no memory and no graph runs.
             for number in _tiles_for(grid, box):
                 with _name_tile(grid, number):
-                    size = _latent_size(grid.tiles[number])
+                    size = _latent_size(grid.tiles.box(number))
                     session.parts.check_room(payload(number), size, watch)
 
         def decode_tiles(numbers: Sequence[int]) -> Iterable[_Latents]:
@@ -139,10 +140,8 @@ class TiledCodec:
         height, width = _latent_size(tile)
         y = np.empty((1, self._bundle.latent_channels, height, width), np.float32)
         z_symbols = np.empty((1, self._bundle.hyper_channels, height // 4, width // 4), np.int32)
-        for row in grid.window_rows:
-            for window in row:
-                if not window.meets(tile):
-                    continue
+        for row in grid.windows.rows_in(tile):
+            for window in map(grid.windows.box, row):
                 seen = grid.around(window, MARGIN)
                 with watch.stage("analysis"):
                     image = pad_part(pixels, padding, seen)
@@ -167,7 +166,7 @@ class TiledCodec:
             height, width = _latent_size(seen)
             y_hat = np.empty((self._bundle.latent_channels, 1, height, width), np.float32)
             for number in grid.tiles_in(seen):
-                tile = grid.tiles[number]
+                tile = grid.tiles.box(number)
                 _copy(known[number], tile, y_hat, seen, tile.common(seen), LATENT_SCALE)
             (image,) = parts.synthesise(parts.to_device(y_hat), watch)
             kept = grid.around(window, FADE)
@@ -175,7 +174,7 @@ class TiledCodec:
             columns = slice(kept.left - seen.left, kept.right - seen.left)
             return window, np.ascontiguousarray(image[rows, columns])
 
-        for row in grid.windows_in(box):
+        for row in grid.windows_for(box):
             needed = sorted({n for w in row for n in grid.tiles_in(grid.around(w, MARGIN))})
             for number in [n for n in known if n not in needed]:
                 del known[number]
@@ -203,7 +202,7 @@ class TiledCodec:
 
 
 def _tiles_for(grid: Grid, box: Box) -> set[int]:
-    windows = (window for row in grid.windows_in(box) for window in row)
+    windows = (window for row in grid.windows_for(box) for window in row)
     return {number for w in windows for number in grid.tiles_in(grid.around(w, MARGIN))}
 
 

@@ -13,7 +13,6 @@ since the prior does not know what lies beyond. So tiles are larger than windows
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from cca_runtime._core import StreamInfo
@@ -54,17 +53,8 @@ class Box(NamedTuple):
         """Pixels from top to bottom."""
         return self.bottom - self.top
 
-    def meets(self, other: Box) -> bool:
-        """Whether the two share a pixel."""
-        return (
-            self.left < other.right
-            and other.left < self.right
-            and self.top < other.bottom
-            and other.top < self.bottom
-        )
-
     def common(self, other: Box) -> Box:
-        """The part that both share, if they meet."""
+        """The part that both share, which there must be."""
         return Box(
             max(self.left, other.left),
             max(self.top, other.top),
@@ -94,22 +84,57 @@ class Tiling(NamedTuple):
     rows: int
 
 
+class Cells:
+    """Rectangles of one size that cover a picture; those at its end are as much smaller.
+
+    Attributes:
+        columns: How many there are across.
+        rows: How many there are down.
+    """
+
+    def __init__(self, picture: Box, width: int, height: int) -> None:
+        self._picture = picture
+        self._width, self._height = width, height
+        self.columns = -(-picture.right // width)
+        self.rows = -(-picture.bottom // height)
+
+    def box(self, number: int) -> Box:
+        """A cell; they are numbered row after row."""
+        row, column = divmod(number, self.columns)
+        left, top = column * self._width, row * self._height
+        return Box(left, top, left + self._width, top + self._height).common(self._picture)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.columns * self.rows
+
+    def rows_in(self, box: Box) -> list[list[int]]:
+        """Numbers of the cells that share a pixel with a box, row after row."""
+        columns = range(
+            max(0, box.left // self._width), min(self.columns, -(-box.right // self._width))
+        )
+        rows = range(
+            max(0, box.top // self._height), min(self.rows, -(-box.bottom // self._height))
+        )
+        return [[row * self.columns + column for column in columns] for row in rows]
+
+
 class Grid:
     """Where tiles and windows of one picture are.
 
     Attributes:
         picture: The padded picture.
-        tiles: Row after row, as their payloads are.
-        window_rows: Windows, row after row.
+        tiles: In the order of their payloads.
+        windows: Likewise.
     """
 
     def __init__(self, width: int, height: int, tiling: Tiling) -> None:
         self.picture = Box(0, 0, width, height)
         across = tiling.window_width * tiling.columns
         down = tiling.window_height * tiling.rows
-        self.tiles = [box for row in _boxes(self.picture, across, down) for box in row]
-        self.tile_columns = -(-width // across)
-        self.window_rows = list(_boxes(self.picture, tiling.window_width, tiling.window_height))
+        self.tiles = Cells(self.picture, across, down)
+        self.windows = Cells(self.picture, tiling.window_width, tiling.window_height)
 
     @classmethod
     def of(cls, info: StreamInfo) -> Grid:
@@ -125,17 +150,17 @@ class Grid:
         return box.grown(pixels).common(self.picture)
 
     def tiles_in(self, box: Box) -> list[int]:
-        """Numbers of the tiles that a box touches."""
-        return [number for number, tile in enumerate(self.tiles) if tile.meets(box)]
+        """Numbers of the tiles that share a pixel with a box."""
+        return [number for row in self.tiles.rows_in(box) for number in row]
 
-    def windows_in(self, box: Box) -> list[list[Box]]:
-        """Rows of the windows that are needed for the pixels of a box."""
-        rows = ([w for w in row if self.around(w, FADE).meets(box)] for row in self.window_rows)
-        return [row for row in rows if row]
+    def windows_for(self, box: Box) -> list[list[Box]]:
+        """The windows that are needed for the pixels of a box, row after row."""
+        rows = self.windows.rows_in(box.grown(FADE))
+        return [[self.windows.box(number) for number in row] for row in rows]
 
     def name_tile(self, number: int) -> str:
         """What errors call a tile."""
-        row, column = divmod(number, self.tile_columns)
+        row, column = divmod(number, self.tiles.columns)
         return f"tile in column {column}, row {row}"
 
 
@@ -175,11 +200,3 @@ def _part(whole: int, most: int) -> int:
     """The length of equal parts of at most `most`, rounded up to the grid."""
     parts = -(-whole // most)
     return -(-whole // (parts * GRID)) * GRID
-
-
-def _boxes(picture: Box, width: int, height: int) -> Iterator[list[Box]]:
-    for top in range(0, picture.bottom, height):
-        yield [
-            Box(left, top, left + width, top + height).common(picture)
-            for left in range(0, picture.right, width)
-        ]

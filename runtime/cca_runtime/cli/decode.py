@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
     codec = open_codec(options)
 
     def work(source: str, data: bytes, target: str) -> Result:  # noqa: ARG001
-        decoded = codec.decode_stream(data)
+        decoded = codec.decode_stream(data, region=options.region)
         watch = Stopwatch()
         with watch.stage("write"):
             extension = _extension(target, default)

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     if options.background is not None:
         parse_colour(options.background)
     outputs = plan_outputs(options.inputs, options.output, ".cca", overwrite=options.overwrite)
-    codec = open_codec(options)
+    codec = open_codec(options, tile=options.tile)
     # Pillow holds to this also where only it can see the size, as in icons.
     Image.MAX_IMAGE_PIXELS = codec.max_pixels
     # Half of that is nothing to warn of.

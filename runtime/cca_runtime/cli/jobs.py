@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cca_runtime.cli.files import STANDARD, read_input, write_output
-from cca_runtime.codec import Codec, load
+from cca_runtime.codec import BY_MEMORY, Codec, load
 from cca_runtime.errors import CcaError, FailureError
 from cca_runtime.pipeline import run_in_order
 from cca_runtime.stopwatch import Stopwatch
@@ -42,11 +42,11 @@ Work = Callable[[str, bytes, str], Result]
 """Does one file: (input name, its bytes, output name) to a result."""
 
 
-def open_codec(options: argparse.Namespace) -> Codec:
-    """The codec that `--model`, `--engine` and `--max-pixels` ask for."""
+def open_codec(options: argparse.Namespace, *, tile: int | str | None = BY_MEMORY) -> Codec:
+    """The codec that `--model`, `--engine` and `--max-pixels` ask for; `tile` as for `load`."""
     limit = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
     _log_to_stderr(options)
-    codec = load(options.model, options.engine, **limit)
+    codec = load(options.model, options.engine, tile=tile, **limit)
     if options.verbose:
         _say(f"model {codec.bundle.name} {codec.bundle.model_id.hex()} from {codec.bundle.path}")
         _say(f"engine {codec.engine.description}")
