@@ -121,7 +121,9 @@ def divide(
     ]
 
 
-def mirrored(plane: list[list[T]], width: int, height: int, tile: Tile, scale: int) -> list[list[T]]:
+def mirrored(
+    plane: list[list[T]], width: int, height: int, tile: Tile, scale: int
+) -> list[list[T]]:
     """A tile's symbols of one channel, extended where the picture goes on.
 
     `plane` has its rows, and `scale` symbols stand for a hyper-latent.

@@ -173,7 +173,7 @@ def forge(at: int, new: bytes, old: int = 1) -> bytes:
         (b"", "not a CCA stream: it is empty"),
         (forge(4, b"\x03"), r"version 3 is not supported by this decoder \(knows 2\)"),
         (forge(4, b"\x01"), "version 1 is not supported"),
-        (forge(5, b"\x10"), "unsupported flag"),
+        (forge(5, b"\x20"), "unsupported flag"),
         (forge(5, b"\x80"), "unsupported flag"),
         (forge(14, b"\x00\x00", 2), "invalid header: width is 0"),
         (forge(16, b"\x00\x00", 2), "invalid header: height is 0"),

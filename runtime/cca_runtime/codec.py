@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-import numpy as np
 from cca_engines import (
     DEFAULT_ENGINE,
     Engine,
@@ -19,19 +18,14 @@ from cca_engines import (
 from numpy.typing import NDArray
 
 from cca_runtime._core import DEFAULT_MAX_PIXELS
+from cca_runtime.batches import code_or_explain, or_raise
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.errors import BadInputError, CcaError, FailureError
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.memory import bytes_per_pixel, total_memory
-from cca_runtime.padding import GRID, Padding, choose_padding, crop, padded_pixels
+from cca_runtime.memory import most_at_once
+from cca_runtime.padding import Padding, choose_padding, crop, padded_pixels
 from cca_runtime.part_coder import Tables
-from cca_runtime.pictures import (
-    Picture,
-    Pixels,
-    check_size,
-    from_array,
-    from_pil,
-)
+from cca_runtime.pictures import Picture, Pixels, as_picture, check_size
 from cca_runtime.pipeline import in_batches, run_in_order
 from cca_runtime.plans import plan_options
 from cca_runtime.session import Decoded, Encoded, Session, Stream, padded_size
@@ -39,7 +33,16 @@ from cca_runtime.session_pool import SessionPool
 from cca_runtime.stopwatch import Stopwatch
 from cca_runtime.streams import parse
 from cca_runtime.tiled_codec import TiledCodec
-from cca_runtime.tiling import MAX_TILE_SIDE, TILE_SIDE, WINDOW_SIDE, Tiling, choose_tiling
+from cca_runtime.tiling import (
+    BY_MEMORY,
+    MARGIN,
+    TILE_SIDE,
+    WINDOW_SIDE,
+    Tiling,
+    check_region,
+    check_tile,
+    choose_tiling,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,14 +52,8 @@ if TYPE_CHECKING:
 FASTEST = "auto"
 """As an engine: the fastest that works here."""
 
-BY_MEMORY = "auto"
-"""As a tile: tiles for pictures that take too much memory in one piece."""
-
 Region: TypeAlias = tuple[int, int, int, int]
 """A part of a picture: x and y of its left upper corner, width and height, in pixels."""
-
-_MEMORY_SHARE = 2
-"""Pictures under way take one such part of the memory there is at most."""
 
 _WORKERS = 2
 """Pictures under way at once: while the coder is at one, the engine runs another's graphs."""
@@ -154,10 +151,8 @@ class Codec:
         first = Session(bundle, engine, self._graphs, Tables(bundle))
         self._sessions = SessionPool(first, workers)
         self._tile = tile
-        # What one worker may use, of what all together may.
-        self._room = total_memory() // _MEMORY_SHARE
-        window = WINDOW_SIDE**2 * bytes_per_pixel(bundle)
-        self._tiles = TiledCodec(bundle, self._sessions, min(workers, max(1, self._room // window)))
+        at_once = most_at_once(bundle, (WINDOW_SIDE + 2 * MARGIN) ** 2)
+        self._tiles = TiledCodec(bundle, self._sessions, max(1, min(workers, at_once)))
 
     @overload
     def encode(self, image: NDArray[Any] | Image.Image | Picture) -> bytes: ...
@@ -177,7 +172,7 @@ class Codec:
             FailureError: The engine failed, for instance for lack of memory.
         """
         if isinstance(image, Sequence):
-            return [encoded.data for encoded in _or_raise(self.encode_each(image))]
+            return [encoded.data for encoded in or_raise(self.encode_each(image))]
         return self.encode_picture(image).data
 
     @overload
@@ -212,7 +207,7 @@ class Codec:
             return self.decode_stream(bytes(data), region=region).picture.pixels
         if region is not None:
             raise BadInputError("a region is of one picture: decode the streams one by one")
-        return [decoded.picture.pixels for decoded in _or_raise(self.decode_each(data))]
+        return [decoded.picture.pixels for decoded in or_raise(self.decode_each(data))]
 
     def encode_each(
         self,
@@ -335,7 +330,7 @@ class Codec:
         self._graphs.load(self.bundle.prior_graphs, Stopwatch())
 
     def _prepare(self, image: PictureLike, background: str | None) -> Picture:
-        picture = _as_picture(image, background, self.max_pixels)
+        picture = as_picture(image, background, self.max_pixels)
         height, width = picture.pixels.shape[:2]
         check_size(width, height, self.max_pixels)
         return picture
@@ -351,8 +346,8 @@ class Codec:
     def _choose_tiling(self, height: int, width: int) -> Tiling | None:
         side = self._tile
         if isinstance(side, str):
-            need = padded_pixels(height, width) * bytes_per_pixel(self.bundle) * self.workers
-            side = TILE_SIDE if need > self._room else None
+            at_once = most_at_once(self.bundle, padded_pixels(height, width))
+            side = TILE_SIDE if at_once < self.workers else None
         if side is None:
             return None
         left, top, right, bottom = choose_padding(height, width)
@@ -361,7 +356,7 @@ class Codec:
     def _decode(self, stream: Stream, region: Region | None) -> Decoded:
         whole = (0, 0, stream.info.width, stream.info.height)
         if region is not None:
-            _check_region(region, *whole[2:])
+            check_region(region, *whole[2:])
         if stream.info.tiling is not None:
             return self._tiles.decode(stream, region or whole)
         with self._sessions.take() as session:
@@ -395,78 +390,7 @@ class Codec:
             return min(self.engine.batch, max(1, _BATCH_PIXELS // (width * height)))
 
         def work(batch: Sequence[_Item | CcaError]) -> list[_Coded | CcaError]:
-            return _code_or_explain(batch, code)
+            return code_or_explain(batch, code)
 
         for results in run_in_order(work, in_batches(items, key, most), self.workers):
             yield from results
-
-
-def _code_or_explain(
-    batch: Sequence[_Item | CcaError], code: Callable[[Sequence[_Item]], list[_Coded]]
-) -> list[_Coded | CcaError]:
-    """`code` of a batch; where that fails, of each alone, with errors in their places."""
-    items: list[_Item] = []
-    for item in batch:
-        if isinstance(item, CcaError):  # always alone
-            return [item]
-        items.append(item)
-    try:
-        return [*code(items)]
-    except CcaError as error:
-        if len(items) == 1:
-            return [error]
-    except MemoryError:
-        if len(items) == 1:
-            return [FailureError("not enough memory for this picture")]
-    return [result for item in items for result in _code_or_explain([item], code)]
-
-
-def check_tile(tile: int | str | None) -> None:
-    """Refuse what is no side of a tile.
-
-    Raises:
-        BadInputError: It is none.
-    """
-    if tile is None or tile == BY_MEMORY:
-        return
-    if isinstance(tile, str) or tile % GRID or not GRID <= tile <= MAX_TILE_SIDE:
-        raise BadInputError(
-            f"a tile cannot have a side of {tile}: give a multiple of {GRID} up to "
-            f"{MAX_TILE_SIDE}, or '{BY_MEMORY}'"
-        )
-
-
-def _check_region(region: Region, picture_width: int, picture_height: int) -> None:
-    x, y, width, height = region
-    if (
-        min(x, y) < 0
-        or min(width, height) < 1
-        or x + width > picture_width
-        or y + height > picture_height
-    ):
-        raise BadInputError(
-            f"the region {x},{y},{width},{height} (x, y, width, height) is not in the picture, "
-            f"which has {picture_width}x{picture_height} pixels"
-        )
-
-
-def _or_raise(results: Iterable[_Coded | CcaError]) -> Iterator[_Coded]:
-    for result in results:
-        if isinstance(result, CcaError):
-            raise result
-        yield result
-
-
-def _as_picture(image: PictureLike, background: str | None, max_pixels: int) -> Picture:
-    if isinstance(image, Picture):
-        checked = from_array(image.pixels)
-        return Picture(checked.pixels, image.icc, image.exif, image.xmp, image.notes)
-    if isinstance(image, np.ndarray):
-        return from_array(image)
-    from PIL import Image
-
-    if isinstance(image, Image.Image):
-        return from_pil(image, background, max_pixels=max_pixels)
-    raise BadInputError(
-        f"cannot encode a {type(image).__name__}: pass a numpy array or a PIL image"
-    )

@@ -18,6 +18,15 @@ _CGROUP_LIMITS = (
 """What containers are held to, of versions 2 and 1."""
 
 
+_SHARE = 2
+"""All pictures under way take one such part of the memory there is at most."""
+
+
+def most_at_once(bundle: Bundle, pixels: int) -> int:
+    """How many pictures of so many pixels, padding included, memory has room for at once."""
+    return total_memory() // _SHARE // (pixels * bytes_per_pixel(bundle))
+
+
 def bytes_per_pixel(bundle: Bundle) -> int:
     """Most memory that an engine on a CPU takes for a pixel: a transform's, at half size."""
     architecture = bundle.manifest["architecture"]

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cca_runtime._core import StreamInfo
+from cca_runtime.errors import BadInputError
 from cca_runtime.padding import GRID, Padding
 
 TILE_SIDE = 4096
@@ -26,6 +27,9 @@ WINDOW_SIDE = 1024
 
 MAX_TILE_SIDE = 16_320
 """Longest side of a tile that can be asked for."""
+
+BY_MEMORY = "auto"
+"""As a tile: tiles for pictures that take too much memory in one piece."""
 
 MARGIN = 64
 """Pixels that a transform sees around a window, where the picture goes on. Results are used no
@@ -180,6 +184,42 @@ def choose_tiling(width: int, height: int, tile_side: int) -> Tiling | None:
     if window_width >= width and window_height >= height:
         return None
     return Tiling(window_width, window_height, columns, rows)
+
+
+def check_tile(tile: int | str | None) -> None:
+    """Refuse what is no side of a tile.
+
+    Raises:
+        BadInputError: It is none.
+    """
+    if tile is None or tile == BY_MEMORY:
+        return
+    if isinstance(tile, str) or tile % GRID or not GRID <= tile <= MAX_TILE_SIDE:
+        raise BadInputError(
+            f"a tile cannot have a side of {tile}: give a multiple of {GRID} up to "
+            f"{MAX_TILE_SIDE}, or '{BY_MEMORY}'"
+        )
+
+
+def check_region(
+    region: tuple[int, int, int, int], picture_width: int, picture_height: int
+) -> None:
+    """Refuse a region (x, y, width, height) that is not inside the picture.
+
+    Raises:
+        BadInputError: It is not.
+    """
+    x, y, width, height = region
+    if (
+        min(x, y) < 0
+        or min(width, height) < 1
+        or x + width > picture_width
+        or y + height > picture_height
+    ):
+        raise BadInputError(
+            f"the region {x},{y},{width},{height} (x, y, width, height) is not in the picture, "
+            f"which has {picture_width}x{picture_height} pixels"
+        )
 
 
 def region_box(region: tuple[int, int, int, int], padding: Padding) -> Box:

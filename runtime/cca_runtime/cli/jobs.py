@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cca_runtime.cli.files import STANDARD, read_input, write_output
-from cca_runtime.codec import BY_MEMORY, Codec, load
+from cca_runtime.codec import Codec, load
 from cca_runtime.errors import CcaError, FailureError
 from cca_runtime.pipeline import run_in_order
 from cca_runtime.stopwatch import Stopwatch
+from cca_runtime.tiling import BY_MEMORY
 
 _BAR_WIDTH = 30
 
