@@ -88,7 +88,7 @@ def load(
             are refused.
         workers: Pictures that are coded at once, of a list or for threads; and tiles.
         tile: Longest side, in pixels, of the tiles that pictures are encoded in: a multiple of
-            64, up to 16,320. `auto`: tiles of up to 4,096 for pictures that would take more than
+            64, up to 16,320. `auto`: tiles of up to 3,072 for pictures that would take more than
             their share of this machine's memory in one piece, as pictures do with None.
             What is decoded is as the stream says.
 
@@ -151,7 +151,7 @@ class Codec:
         first = Session(bundle, engine, self._graphs, Tables(bundle))
         self._sessions = SessionPool(first, workers)
         self._tile = tile
-        at_once = most_at_once(bundle, (WINDOW_SIDE + 2 * MARGIN) ** 2)
+        at_once = most_at_once(bundle, *((s + 2 * MARGIN) ** 2 for s in (WINDOW_SIDE, TILE_SIDE)))
         self._tiles = TiledCodec(bundle, self._sessions, max(1, min(workers, at_once)))
 
     @overload
@@ -346,8 +346,9 @@ class Codec:
     def _choose_tiling(self, height: int, width: int) -> Tiling | None:
         side = self._tile
         if isinstance(side, str):
-            at_once = most_at_once(self.bundle, padded_pixels(height, width))
-            side = TILE_SIDE if at_once < self.workers else None
+            pixels = padded_pixels(height, width)
+            enough = most_at_once(self.bundle, pixels, pixels) >= self.workers
+            side = None if enough else TILE_SIDE
         if side is None:
             return None
         left, top, right, bottom = choose_padding(height, width)

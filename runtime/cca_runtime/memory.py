@@ -1,4 +1,4 @@
-"""How much memory a picture takes, and how much there is."""
+"""How much memory pictures take, and how much there is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from pathlib import Path
 
 from cca_runtime.bundle import Bundle
 
-_BYTES_OF_CHANNEL = 16
-"""Bytes that a transform takes for each pixel and each channel of its first stage, with room to
-spare: measured at its peak, 11 to 14 (benchmarks/tiling.py)."""
+_TRANSFORM_BYTES = 16
+"""What a transform takes for each pixel and each channel of its first stage, with some room:
+measured at its peak, 6 on OpenVINO, 12 to 14 on ONNX Runtime."""
+
+_PRIOR_BYTES = 1.25
+"""What the prior takes for each pixel and each latent channel: measured, 1.05 on both."""
+
+_SHARE = 2
+"""All pictures under way take one such part of the memory there is at most."""
 
 _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -18,20 +24,19 @@ _CGROUP_LIMITS = (
 """What containers are held to, of versions 2 and 1."""
 
 
-_SHARE = 2
-"""All pictures under way take one such part of the memory there is at most."""
+def most_at_once(bundle: Bundle, window_pixels: int, tile_pixels: int) -> int:
+    """How many threads memory has room for.
 
-
-def most_at_once(bundle: Bundle, pixels: int) -> int:
-    """How many pictures of so many pixels, padding included, memory has room for at once."""
-    return total_memory() // _SHARE // (pixels * bytes_per_pixel(bundle))
-
-
-def bytes_per_pixel(bundle: Bundle) -> int:
-    """Most memory that an engine on a CPU takes for a pixel: a transform's, at half size."""
+    Args:
+        bundle: The model.
+        window_pixels: What each thread runs transforms on, margins and padding included.
+        tile_pixels: What each runs the prior on, likewise.
+    """
     architecture = bundle.manifest["architecture"]
     widest = max(architecture["analysis"]["widths"][0], architecture["synthesis"]["widths"][-1])
-    return _BYTES_OF_CHANNEL * int(widest)
+    need = window_pixels * _TRANSFORM_BYTES * widest
+    need += tile_pixels * _PRIOR_BYTES * bundle.latent_channels
+    return int(total_memory() / _SHARE / need)
 
 
 def total_memory() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
@@ -61,16 +62,18 @@ class TiledCodec:
         latents: list[_Latents] = []
         tiles = map(grid.tiles.box, range(grid.tiles.count))
 
-        def encode_tile(tile: Box, parts: PartCoder, watch: Stopwatch) -> tuple[bytes, _Latents]:
+        def encode_tile(
+            tile: Box, parts: PartCoder, watch: Stopwatch
+        ) -> tuple[bytes, _Latents | None]:
             y, z_symbols = self._analyse(picture.pixels, padding, grid, tile, parts, watch)
             mirroring = mirroring_of(tile, grid.picture)
             (payload,), y_hat = parts.write(y, z_symbols, watch, mirroring)
-            inner = parts.to_host(y_hat) if reconstruct else np.empty((0, 0, 0, 0), np.float32)
-            return payload, mirroring.inner(inner, 4) if reconstruct else inner
+            return payload, mirroring.inner(parts.to_host(y_hat), 4) if reconstruct else None
 
         for payload, y_hat in self._run(encode_tile, tiles, watch):
             payloads.append(payload)
-            latents.append(y_hat)
+            if y_hat is not None:
+                latents.append(y_hat)
         with self._sessions.take() as session:
             info = session.describe(picture, padding, tiling, [len(p) for p in payloads])
         pixels = None
@@ -100,10 +103,10 @@ class TiledCodec:
         info, watch = stream.info, Stopwatch()
         grid = Grid.of(info)
         box = region_box(region, Padding(*info.padding))
-        ends = np.cumsum(info.tile_sizes)
+        starts = [0, *accumulate(info.tile_sizes)]
 
         def payload(number: int) -> bytes:
-            return stream.payload[ends[number] - info.tile_sizes[number] : ends[number]]
+            return stream.payload[starts[number] : starts[number + 1]]
 
         def decode_tile(number: int, parts: PartCoder, watch: Stopwatch) -> _Latents:
             tile = grid.tiles.box(number)
