@@ -29,12 +29,22 @@ def crc32c(data: bytes) -> int:
 
 
 @dataclass
+class Tile:
+    left: int
+    top: int
+    width: int
+    height: int
+    payload: bytes = b""
+
+
+@dataclass
 class Stream:
     width: int
     height: int
     padding: tuple[int, ...]
     model_id: bytes
     fingerprint: bytes | None
+    tiles: list[Tile]
     sections: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -65,7 +75,7 @@ def parse(data: bytes) -> Stream:
     assert source.take(4) == bytes.fromhex("89434341")
     version, flags = source.take(2)
     assert version == 2
-    assert flags < 16
+    assert flags < 32
     model_id = source.take(8)
     width, height, *padding = struct.unpack("<HH4B", source.take(8))
     left, top, right, bottom = padding
@@ -74,17 +84,58 @@ def parse(data: bytes) -> Stream:
     assert (width + left + right) % 64 == 0
     assert (height + top + bottom) % 64 == 0
     fingerprint = source.take(8) if flags & 1 else None
+    tiles = (
+        divide(width + left + right, height + top + bottom, *source.take(4)) if flags & 16 else []
+    )
     present = [name for bit, name in enumerate(SECTIONS) if bit == 0 or flags >> bit & 1]
+    if tiles:
+        present[:1] = [f"tile {number}" for number in range(len(tiles))]
     entries = {name: (source.leb128(), *struct.unpack("<I", source.take(4))) for name in present}
     computed = crc32c(data[: source.position])
     assert struct.unpack("<I", source.take(4)) == (computed,)
-    stream = Stream(width, height, tuple(padding), model_id, fingerprint)
+    stream = Stream(width, height, tuple(padding), model_id, fingerprint, tiles)
     for name, (length, checksum) in entries.items():
-        assert name == "payload" or 1 <= length <= 1 << 24
+        assert name not in SECTIONS[1:] or 1 <= length <= 1 << 24
         stream.sections[name] = source.take(length)
         assert crc32c(stream.sections[name]) == checksum
     assert source.position == len(data)
+    for number, tile in enumerate(tiles):
+        tile.payload = stream.sections.pop(f"tile {number}")
+    assert sum(len(tile.payload) for tile in tiles) < 1 << 32
     return stream
+
+
+def divide(
+    width: int, height: int, window_width: int, window_height: int, columns: int, rows: int
+) -> list[Tile]:
+    """The tiles of a padded picture ("Tiles" on the page)."""
+    assert min(window_width, window_height, columns, rows) > 0
+    assert window_width * 64 < width or window_height * 64 < height
+    assert (columns - 1) * window_width * 64 < width
+    assert (rows - 1) * window_height * 64 < height
+    across, down = columns * window_width * 64, rows * window_height * 64
+    return [
+        Tile(left, top, min(across, width - left), min(down, height - top))
+        for top in range(0, height, down)
+        for left in range(0, width, across)
+    ]
+
+
+def mirrored(
+    plane: list[list[T]], width: int, height: int, tile: Tile, scale: int
+) -> list[list[T]]:
+    """A tile's symbols of one channel, extended where the picture goes on.
+
+    `plane` has its rows, and `scale` symbols stand for a hyper-latent.
+    """
+
+    def extend(items: list[T], before: bool, after: bool) -> list[T]:
+        first = items[:scale][::-1] if before else []
+        return [*first, *items, *(items[-scale:][::-1] if after else [])]
+
+    right, bottom = tile.left + tile.width < width, tile.top + tile.height < height
+    rows = [extend(row, tile.left > 0, right) for row in plane]
+    return extend(rows, tile.top > 0, bottom)
 
 
 @dataclass

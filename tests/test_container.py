@@ -19,7 +19,7 @@ from cca_runtime._core import (
     parse_stream,
     write_stream,
 )
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from locations import ROOT
 
@@ -37,6 +37,7 @@ FULL = PLAIN | {
     "exif": b"Exif" * 50,
     "xmp": b"<x/>",
 }
+TILED = PLAIN | {"tiling": (64, 64, 1, 1), "tile_sizes": [30, 10]}
 PAYLOAD = bytes(range(40))
 FIELDS = ("width", "height", "padding", "model_id", "fingerprint")
 HEADER = 22  # bytes before the section table in exact mode
@@ -93,6 +94,39 @@ def test_round_trip_agrees_with_the_reference(
     assert reference.sections == {k: v for k, v in expected.items() if v is not None}
 
 
+@given(padded_sides(), padded_sides(), st.data())
+def test_tiles_agree_with_the_reference(
+    horizontal: tuple[int, int, int], vertical: tuple[int, int, int], data: st.DataObject
+) -> None:
+    width, left, right = horizontal
+    height, top, bottom = vertical
+    sides = (width + left + right, height + top + bottom)
+    windows, counts = [], []
+    for side in sides:
+        windows.append(64 * data.draw(st.integers(max(1, side // 640), 255)))
+        counts.append(data.draw(st.integers(1, min(255, -(-side // windows[-1])))))
+    assume(windows[0] < sides[0] or windows[1] < sides[1])
+    across, down = (window * count for window, count in zip(windows, counts, strict=True))
+    tiles = [
+        (x, y, min(across, sides[0] - x), min(down, sides[1] - y))
+        for y in range(0, sides[1], down)
+        for x in range(0, sides[0], across)
+    ]
+    payloads = [bytes([number % 256] * (number % 3)) for number in range(len(tiles))]
+    info = StreamInfo(
+        **PLAIN | {"width": width, "height": height, "padding": (left, top, right, bottom)},
+        tiling=(*windows, *counts),
+        tile_sizes=[len(payload) for payload in payloads],
+        xmp=b"<x/>",
+    )
+    stream = write_stream(info, b"".join(payloads))
+    assert parse_stream(stream, max_pixels=1 << 33) == (info, b"".join(payloads))
+    reference = format_reference.parse(stream)
+    assert [(t.left, t.top, t.width, t.height) for t in reference.tiles] == tiles
+    assert [tile.payload for tile in reference.tiles] == payloads
+    assert reference.sections == {"xmp": b"<x/>"}
+
+
 def test_example_of_the_specification() -> None:
     text = (ROOT / "docs" / "format.md").read_text()
     lines = re.findall(r"^    ((?:[0-9a-f]{2} )+) {2,}", text, re.MULTILINE)
@@ -127,7 +161,7 @@ def test_checksum_is_crc32c() -> None:
         assert format_reference.parse(stream).sections["payload"] == PAYLOAD[:size]
 
 
-@pytest.mark.parametrize("fields", [PLAIN, FULL])
+@pytest.mark.parametrize("fields", [PLAIN, FULL, TILED])
 def test_every_truncation_is_refused(fields: dict[str, Any]) -> None:
     stream = write_stream(StreamInfo(**fields), PAYLOAD)
     for size in range(len(stream)):
@@ -135,7 +169,7 @@ def test_every_truncation_is_refused(fields: dict[str, Any]) -> None:
             parse_stream(stream[:size])
 
 
-@pytest.mark.parametrize("fields", [PLAIN, FULL])
+@pytest.mark.parametrize("fields", [PLAIN, FULL, TILED])
 def test_every_flipped_bit_is_refused(fields: dict[str, Any]) -> None:
     stream = write_stream(StreamInfo(**fields), PAYLOAD)
     for bit in range(8 * len(stream)):
@@ -173,7 +207,7 @@ def forge(at: int, new: bytes, old: int = 1) -> bytes:
         (b"", "not a CCA stream: it is empty"),
         (forge(4, b"\x03"), r"version 3 is not supported by this decoder \(knows 2\)"),
         (forge(4, b"\x01"), "version 1 is not supported"),
-        (forge(5, b"\x10"), "unsupported flag"),
+        (forge(5, b"\x20"), "unsupported flag"),
         (forge(5, b"\x80"), "unsupported flag"),
         (forge(14, b"\x00\x00", 2), "invalid header: width is 0"),
         (forge(16, b"\x00\x00", 2), "invalid header: height is 0"),
@@ -195,6 +229,52 @@ def forge(at: int, new: bytes, old: int = 1) -> bytes:
 def test_each_violation_has_its_own_message(stream: bytes, message: str) -> None:
     with pytest.raises(StreamError, match=message):
         parse_stream(stream)
+
+
+@pytest.mark.parametrize(
+    ("at", "new", "message"),
+    [
+        (0, b"\x00", "invalid header: a tile or a window has no size"),
+        (1, b"\x00", "invalid header: a tile or a window has no size"),
+        (2, b"\x00", "invalid header: a tile or a window has no size"),
+        (3, b"\x00", "invalid header: a tile or a window has no size"),
+        (3, b"\x02", "invalid header: 2 windows along a tile's height: the picture has 1"),
+        (4, b"\x1d", r"tile in column 0, row 0 checksum mismatch: the file is damaged"),
+        (9, b"\x09", r"tile in column 1, row 0 checksum mismatch: the file is damaged"),
+        (9, b"\xff\xff\xff\xff\x0f", "truncated: the tile in column 1, row 0 has 4294967295"),
+    ],
+)
+def test_each_violation_of_tiles_has_its_own_message(at: int, new: bytes, message: str) -> None:
+    stream = write_stream(StreamInfo(**TILED), PAYLOAD)
+    forged = stream[: HEADER + at] + new + stream[HEADER + at + 1 :]
+    with pytest.raises(StreamError, match=message):
+        parse_stream(reseal(forged, HEADER + 4 + 10 + len(new) - 1))
+
+
+@pytest.mark.parametrize(
+    ("tiling", "entries", "message"),
+    [
+        (b"\x02\x01\x01\x01", 1, "a picture in one window is not tiled"),
+        (b"\x01\x01\x03\x01", 1, "3 windows along a tile's width: the picture has 2"),
+        (b"\xff\xff\xff\xff", 1, "255 windows along a tile's width: the picture has 1"),
+    ],
+)
+def test_a_division_that_makes_no_sense_is_refused(
+    tiling: bytes, entries: int, message: str
+) -> None:
+    """One entry for each tile that the header claims, so that nothing else is wrong."""
+    stream = write_stream(StreamInfo(**TILED), PAYLOAD)
+    start = HEADER + 4
+    forged = stream[:HEADER] + tiling + stream[start : start + 5 * entries] + stream[start + 10 :]
+    with pytest.raises(StreamError, match=message):
+        parse_stream(reseal(forged, start + 5 * entries))
+
+
+def test_a_claim_of_a_million_tiles_is_as_short_as_its_header() -> None:
+    stream = bytearray(write_stream(StreamInfo(**TILED), PAYLOAD))
+    stream[14:22] = struct.pack("<HH4B", 65_535, 65_535, 0, 0, 1, 1)
+    with pytest.raises(StreamError, match="truncated: the header ends at byte"):
+        parse_stream(bytes(stream))
 
 
 @pytest.mark.parametrize("length", [b"\x00", b"\x81\x80\x80\x08"])
@@ -226,6 +306,11 @@ def test_largest_metadata_round_trips() -> None:
         ({"entropy_mode": "fast"}, "entropy_mode must be 'native' or 'exact', not 'fast'"),
         ({"icc": b""}, "ICC metadata of 0 bytes"),
         ({"xmp": bytes((1 << 24) + 1)}, "XMP metadata of 16777217 bytes"),
+        ({"tile_sizes": [40]}, "tile_sizes belong to a tiling"),
+        ({"tiling": (64, 64, 1, 1), "tile_sizes": [40]}, "sizes of 1 tiles: the picture has 2"),
+        ({"tiling": (128, 64, 1, 1), "tile_sizes": [40]}, "a picture in one window"),
+        ({"tiling": (96, 64, 1, 1), "tile_sizes": [40]}, "window width 96"),
+        ({"tiling": (64, 64, 256, 1), "tile_sizes": [40]}, r"columns of a tile 256 is not in 0"),
     ],
 )
 def test_a_header_that_no_stream_can_carry(fields: dict[str, Any], message: str) -> None:
@@ -233,10 +318,20 @@ def test_a_header_that_no_stream_can_carry(fields: dict[str, Any], message: str)
         StreamInfo(**(PLAIN | fields))
 
 
+@pytest.mark.parametrize("size", [39, 41])
+def test_a_payload_that_is_not_that_of_its_tiles(size: int) -> None:
+    with pytest.raises(ValueError, match="more bytes than the"):
+        write_stream(StreamInfo(**TILED), bytes(size))
+
+
 def test_info_is_a_value() -> None:
     info = StreamInfo(**FULL)
     assert info == StreamInfo(**FULL)
     assert info != StreamInfo(**(FULL | {"icc": None}))
+    tiled = StreamInfo(**TILED)
+    assert (tiled.tiling, tiled.tile_sizes) == (TILED["tiling"], TILED["tile_sizes"])
+    assert tiled != StreamInfo(**PLAIN)
+    assert (info.tiling, info.tile_sizes) == (None, [])
     assert info != "info"
     assert {name: getattr(info, name) for name in FULL} == FULL
     assert repr(info).startswith("<StreamInfo 100x50 padding=(14, 7, 14, 7)")

@@ -119,6 +119,9 @@ Picture Codec::decode(std::span<const std::uint8_t> file) {
     cca_stream_info stream;
     check(cca_stream_parse(view(file), CCA_DEFAULT_MAX_PIXELS, &stream));
     check(cca_model_check_stream(bundle_.model(), &stream, nullptr));
+    if (stream.tiling.window_width != 0) {
+        throw BadInput("the picture is in tiles, which this program does not decode: use cca-run");
+    }
 
     // First of all: a damaged payload is best refused before any graph runs.
     const Shapes shapes(stream, bundle_.info());

@@ -1,5 +1,6 @@
 """The native core: the `.cca` container and the entropy coder (docs/format.md)."""
 
+from collections.abc import Sequence
 from typing import Final, Literal, final
 
 import numpy as np
@@ -142,6 +143,10 @@ class StreamInfo:
         icc: ICC colour profile, or None.
         exif: EXIF metadata, or None.
         xmp: XMP metadata, or None.
+        tiling: None, or of a picture that is coded in parts, width and height of its windows in
+            pixels (multiples of 64 up to 16,320) and how many of these a tile has across and
+            down. All begin at the left upper corner of the padded picture.
+        tile_sizes: Bytes of each tile's part of the payload, row after row; empty without tiling.
     """
 
     def __init__(
@@ -156,12 +161,15 @@ class StreamInfo:
         icc: bytes | None = None,
         exif: bytes | None = None,
         xmp: bytes | None = None,
+        tiling: tuple[int, int, int, int] | None = None,
+        tile_sizes: Sequence[int] = (),
     ) -> None:
         """Check and copy the fields.
 
         Raises:
             ValueError: A field breaks the limits above, a fingerprint is missing or superfluous,
-                or a metadata section is empty or larger than 16 MiB.
+                a metadata section is empty or larger than 16 MiB, or a tiling leaves the picture
+                in one window or does not have one size for each tile.
         """
 
     @property
@@ -170,6 +178,10 @@ class StreamInfo:
     def height(self) -> int: ...
     @property
     def padding(self) -> tuple[int, int, int, int]: ...
+    @property
+    def tiling(self) -> tuple[int, int, int, int] | None: ...
+    @property
+    def tile_sizes(self) -> list[int]: ...
     @property
     def model_id(self) -> bytes: ...
     @property
@@ -186,7 +198,13 @@ class StreamInfo:
     __hash__: None  # type: ignore[assignment]
 
 def write_stream(info: StreamInfo, payload: Buffer) -> bytes:
-    """The stream with this header and coder payload (below 2^32 bytes)."""
+    """The stream with this header and coder payload (below 2^32 bytes).
+
+    Of a tiled picture, the payload is all tiles' payloads, one after the other.
+
+    Raises:
+        ValueError: The payload is too large, or not as large as its tiles together.
+    """
 
 DEFAULT_MAX_PIXELS: Final[int]
 """2^28, a square of 16,384 pixels."""

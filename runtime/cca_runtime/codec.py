@@ -6,10 +6,9 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-import numpy as np
 from cca_engines import (
     DEFAULT_ENGINE,
     Engine,
@@ -20,22 +19,31 @@ from cca_engines import (
 from numpy.typing import NDArray
 
 from cca_runtime._core import DEFAULT_MAX_PIXELS
+from cca_runtime.batches import code_or_explain, or_raise
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.errors import BadInputError, CcaError, FailureError
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.padding import choose_padding
-from cca_runtime.pictures import (
-    Picture,
-    Pixels,
-    check_size,
-    from_array,
-    from_pil,
-)
+from cca_runtime.memory import most_at_once
+from cca_runtime.padding import Padding, choose_padding, crop, padded_pixels
+from cca_runtime.part_coder import Tables
+from cca_runtime.pictures import Picture, Pixels, as_picture, check_size
 from cca_runtime.pipeline import in_batches, run_in_order
 from cca_runtime.plans import plan_options
-from cca_runtime.session import Decoded, Encoded, Session, Stream, Tables, padded_size
+from cca_runtime.session import Decoded, Encoded, Session, Stream, padded_size
+from cca_runtime.session_pool import SessionPool
 from cca_runtime.stopwatch import Stopwatch
 from cca_runtime.streams import parse
+from cca_runtime.tiled_codec import TiledCodec
+from cca_runtime.tiling import (
+    BY_MEMORY,
+    MARGIN,
+    TILE_SIDE,
+    WINDOW_SIDE,
+    Tiling,
+    check_region,
+    check_tile,
+    choose_tiling,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,6 +52,9 @@ if TYPE_CHECKING:
 
 FASTEST = "auto"
 """As an engine: the fastest that works here."""
+
+Region: TypeAlias = tuple[int, int, int, int]
+"""A part of a picture: x and y of its left upper corner, width and height, in pixels."""
 
 _WORKERS = 2
 """Pictures under way at once: while the coder is at one, the engine runs another's graphs."""
@@ -62,6 +73,7 @@ def load(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int = _WORKERS,
+    tile: int | str | None = BY_MEMORY,
 ) -> Codec:
     """Open a model.
 
@@ -75,33 +87,39 @@ def load(
             others do not is logged).
         max_pixels: Streams and pictures of more pixels than this, padding included,
             are refused.
-        workers: Pictures that are coded at once, of a list or for threads.
+        workers: Pictures that are coded at once, of a list or for threads; and tiles.
+        tile: Longest side, in pixels, of the tiles that pictures are encoded in: a multiple of
+            64, up to 16,320. `auto`: tiles of up to 3,072 for pictures that would take more than
+            their share of this machine's memory in one piece, as pictures do with None.
+            What is decoded is as the stream says.
 
     Raises:
-        BadInputError: No such bundle, or it is broken.
+        BadInputError: No such bundle, or it is broken; no such tile.
         FailureError: The engine is unknown or not installed, cannot be used here, or does
             not compute the model exactly.
     """
     bundle = open_bundle(path_or_name)
     if engine != FASTEST:
-        return _load(bundle, engine, max_pixels, workers)
+        return _load(bundle, engine, max_pixels, workers, tile)
     *faster, surest = engines_by_speed()
     for name in faster:
         try:
-            codec = _load(bundle, name, max_pixels, workers)
+            codec = _load(bundle, name, max_pixels, workers, tile)
             codec.load_prior()
             return codec
         except FailureError as error:
             _log.info("engine %s cannot be used: %s", name, error)
-    return _load(bundle, surest, max_pixels, workers)
+    return _load(bundle, surest, max_pixels, workers, tile)
 
 
-def _load(bundle: Bundle, engine: str, max_pixels: int, workers: int) -> Codec:
+def _load(
+    bundle: Bundle, engine: str, max_pixels: int, workers: int, tile: int | str | None
+) -> Codec:
     try:
         opened = open_engine(engine, plans=plan_options(bundle))
     except EngineError as error:
         raise FailureError(str(error)) from error
-    codec = Codec(bundle, opened, max_pixels=max_pixels, workers=workers)
+    codec = Codec(bundle, opened, max_pixels=max_pixels, workers=workers, tile=tile)
     codec.check_engine()
     return codec
 
@@ -121,9 +139,11 @@ class Codec:
         *,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         workers: int = _WORKERS,
+        tile: int | str | None = BY_MEMORY,
     ) -> None:
         if workers < 1:
             raise BadInputError(f"{workers} workers cannot code pictures: give 1 or more")
+        check_tile(tile)
         self.bundle = bundle
         self.engine = engine
         self.max_pixels = max_pixels
@@ -131,9 +151,12 @@ class Codec:
         self._graphs = GraphRunner(bundle, engine)
         self._tables = Tables(bundle)
         first = Session(bundle, engine, self._graphs, self._tables)
-        self._sessions = _SessionPool(first, workers)
-        self._sharing: _SessionPool | None = None
+        self._sessions = SessionPool(first, workers)
+        self._sharing: SessionPool | None = None
         self._turn = threading.Lock()
+        self._tile = tile
+        at_once = most_at_once(bundle, *((s + 2 * MARGIN) ** 2 for s in (WINDOW_SIDE, TILE_SIDE)))
+        self._tiles = TiledCodec(bundle, self._sessions, max(1, min(workers, at_once)))
 
     @overload
     def encode(self, image: NDArray[Any] | Image.Image | Picture) -> bytes: ...
@@ -153,29 +176,42 @@ class Codec:
             FailureError: The engine failed, for instance for lack of memory.
         """
         if isinstance(image, Sequence):
-            return [encoded.data for encoded in _or_raise(self.encode_each(image))]
+            return [encoded.data for encoded in or_raise(self.encode_each(image))]
         return self.encode_picture(image).data
 
     @overload
-    def decode(self, data: bytes | bytearray | memoryview) -> Pixels: ...
+    def decode(
+        self, data: bytes | bytearray | memoryview, *, region: Region | None = None
+    ) -> Pixels: ...
     @overload
     def decode(self, data: Sequence[bytes]) -> list[Pixels]: ...
     def decode(
-        self, data: bytes | bytearray | memoryview | Sequence[bytes]
+        self,
+        data: bytes | bytearray | memoryview | Sequence[bytes],
+        *,
+        region: Region | None = None,
     ) -> Pixels | list[Pixels]:
         """Decode one stream, or each of a list (`decode_each`).
+
+        Args:
+            data: A whole stream, or several.
+            region: Of one stream, the part to decode: (x, y, width, height). Where the picture
+                is in tiles, only those are decoded that it takes.
 
         Returns:
             uint8 [H, W, 3], or a list of them.
 
         Raises:
             StreamError: The stream is damaged, truncated or of an unknown version.
-            BadInputError: It needs another model, engine or `max_pixels`.
+            BadInputError: It needs another model, engine or `max_pixels`, or the region is
+                not in the picture.
             FailureError: The engine failed, for instance for lack of memory.
         """
         if isinstance(data, bytes | bytearray | memoryview):
-            return self.decode_stream(bytes(data)).picture.pixels
-        return [decoded.picture.pixels for decoded in _or_raise(self.decode_each(data))]
+            return self.decode_stream(bytes(data), region=region).picture.pixels
+        if region is not None:
+            raise BadInputError("a region is of one picture: decode the streams one by one")
+        return [decoded.picture.pixels for decoded in or_raise(self.decode_each(data))]
 
     def encode_each(
         self,
@@ -210,8 +246,7 @@ class Codec:
             return left + width + right, top + height + bottom
 
         def code(pictures: Sequence[Picture]) -> list[Encoded]:
-            with self._sharing_sessions().take() as session:
-                return session.encode(pictures, reconstruct=reconstruct)
+            return self._encode(pictures, reconstruct, alongside=True)
 
         return self._code_each(map(prepare, images), size, code)
 
@@ -234,7 +269,9 @@ class Codec:
                 return error
 
         def code(streams: Sequence[Stream]) -> list[Decoded]:
-            with self._sharing_sessions().take() as session:
+            if any(stream.info.tiling for stream in streams):
+                return [self._decode(stream, None, alongside=True) for stream in streams]
+            with self._pool(alongside=True).take() as session:
                 return session.decode(streams)
 
         return self._code_each(map(prepare, streams), lambda s: padded_size(s.info), code)
@@ -261,15 +298,17 @@ class Codec:
             FailureError: As `encode`.
         """
         picture = self._prepare(image, background)
-        with (self._sharing_sessions() if alongside else self._sessions).take() as session:
-            (encoded,) = session.encode([picture], reconstruct=reconstruct)
+        (encoded,) = self._encode([picture], reconstruct, alongside=alongside)
         return encoded
 
-    def decode_stream(self, data: bytes, *, alongside: bool = False) -> Decoded:
+    def decode_stream(
+        self, data: bytes, *, region: Region | None = None, alongside: bool = False
+    ) -> Decoded:
         """Decode one stream with its metadata and timings.
 
         Args:
             data: A whole stream.
+            region: As for `decode`.
             alongside: As for `encode_picture`.
 
         Raises:
@@ -277,10 +316,7 @@ class Codec:
             BadInputError: As `decode`.
             FailureError: As `decode`.
         """
-        stream = self._parse(data)
-        with (self._sharing_sessions() if alongside else self._sessions).take() as session:
-            (decoded,) = session.decode([stream])
-        return decoded
+        return self._decode(self._parse(data), region, alongside=alongside)
 
     def check_engine(self) -> None:
         """Compare the engine with the bundle's fast conformance cases, once on a machine.
@@ -303,14 +339,16 @@ class Codec:
         """
         self._graphs.load(self.bundle.prior_graphs, Stopwatch())
 
-    def _sharing_sessions(self) -> _SessionPool:
-        """Sessions for pictures that are coded at the same time."""
+    def _pool(self, *, alongside: bool) -> SessionPool:
+        """Sessions for a picture by itself, or for those that are coded at the same time."""
+        if not alongside:
+            return self._sessions
         with self._turn:
             if self._sharing is None:
                 self._sharing = self._share_engine()
             return self._sharing
 
-    def _share_engine(self) -> _SessionPool:
+    def _share_engine(self) -> SessionPool:
         # A float prior's results may depend on the number of threads.
         if self.workers == 1 or self.bundle.entropy_mode != "exact":
             return self._sessions
@@ -320,13 +358,49 @@ class Codec:
         graphs = GraphRunner(self.bundle, engine)
         session = Session(self.bundle, engine, graphs, self._tables)
         session.check_engine()
-        return _SessionPool(session, self.workers)
+        return SessionPool(session, self.workers)
 
     def _prepare(self, image: PictureLike, background: str | None) -> Picture:
-        picture = _as_picture(image, background, self.max_pixels)
+        picture = as_picture(image, background, self.max_pixels)
         height, width = picture.pixels.shape[:2]
         check_size(width, height, self.max_pixels)
         return picture
+
+    def _encode(
+        self, pictures: Sequence[Picture], reconstruct: bool, *, alongside: bool
+    ) -> list[Encoded]:
+        """Encode pictures that have one size when padded."""
+        tiling = self._choose_tiling(*pictures[0].pixels.shape[:2])
+        if tiling is not None:
+            return [self._tiles.encode(p, tiling, reconstruct=reconstruct) for p in pictures]
+        with self._pool(alongside=alongside).take() as session:
+            return session.encode(pictures, reconstruct=reconstruct)
+
+    def _choose_tiling(self, height: int, width: int) -> Tiling | None:
+        side = self._tile
+        if isinstance(side, str):
+            pixels = padded_pixels(height, width)
+            enough = most_at_once(self.bundle, pixels, pixels) >= self.workers
+            side = None if enough else TILE_SIDE
+        if side is None:
+            return None
+        left, top, right, bottom = choose_padding(height, width)
+        return choose_tiling(left + width + right, top + height + bottom, side)
+
+    def _decode(self, stream: Stream, region: Region | None, *, alongside: bool) -> Decoded:
+        whole = (0, 0, stream.info.width, stream.info.height)
+        if region is not None:
+            check_region(region, *whole[2:])
+        if stream.info.tiling is not None:
+            return self._tiles.decode(stream, region or whole)
+        with self._pool(alongside=alongside).take() as session:
+            (decoded,) = session.decode([stream])
+        if region is None:
+            return decoded
+        x, y, width, height = region
+        rest = Padding(x, y, whole[2] - x - width, whole[3] - y - height)
+        pixels = crop(decoded.picture.pixels, rest)
+        return replace(decoded, picture=replace(decoded.picture, pixels=pixels))
 
     def _parse(self, data: bytes) -> Stream:
         return Stream(*parse(data, max_pixels=self.max_pixels))
@@ -350,75 +424,7 @@ class Codec:
             return min(self.engine.batch, max(1, _BATCH_PIXELS // (width * height)))
 
         def work(batch: Sequence[_Item | CcaError]) -> list[_Coded | CcaError]:
-            return _code_or_explain(batch, code)
+            return code_or_explain(batch, code)
 
         for results in run_in_order(work, in_batches(items, key, most), self.workers):
             yield from results
-
-
-class _SessionPool:
-    """Sessions for as many threads as may code at once."""
-
-    def __init__(self, first: Session, most: int) -> None:
-        self._first = first
-        self._idle = [first]
-        self._room = threading.Semaphore(most)
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def take(self) -> Iterator[Session]:
-        """A session for this thread alone, when there is one."""
-        with self._room:
-            session = self._pop()
-            try:
-                yield session
-            finally:
-                with self._turn:
-                    self._idle.append(session)
-
-    def _pop(self) -> Session:
-        with self._turn:
-            # The one used last: its memory and recordings are warm.
-            return self._idle.pop() if self._idle else self._first.twin()
-
-
-def _code_or_explain(
-    batch: Sequence[_Item | CcaError], code: Callable[[Sequence[_Item]], list[_Coded]]
-) -> list[_Coded | CcaError]:
-    """`code` of a batch; where that fails, of each alone, with errors in their places."""
-    items: list[_Item] = []
-    for item in batch:
-        if isinstance(item, CcaError):  # always alone
-            return [item]
-        items.append(item)
-    try:
-        return [*code(items)]
-    except CcaError as error:
-        if len(items) == 1:
-            return [error]
-    except MemoryError:
-        if len(items) == 1:
-            return [FailureError("not enough memory for this picture")]
-    return [result for item in items for result in _code_or_explain([item], code)]
-
-
-def _or_raise(results: Iterable[_Coded | CcaError]) -> Iterator[_Coded]:
-    for result in results:
-        if isinstance(result, CcaError):
-            raise result
-        yield result
-
-
-def _as_picture(image: PictureLike, background: str | None, max_pixels: int) -> Picture:
-    if isinstance(image, Picture):
-        checked = from_array(image.pixels)
-        return Picture(checked.pixels, image.icc, image.exif, image.xmp, image.notes)
-    if isinstance(image, np.ndarray):
-        return from_array(image)
-    from PIL import Image
-
-    if isinstance(image, Image.Image):
-        return from_pil(image, background, max_pixels=max_pixels)
-    raise BadInputError(
-        f"cannot encode a {type(image).__name__}: pass a numpy array or a PIL image"
-    )

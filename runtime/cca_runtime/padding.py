@@ -52,6 +52,26 @@ def pad(pixels: NDArray[np.uint8], padding: Padding) -> NDArray[np.uint8]:
     return np.pad(pixels, (rows, columns, (0, 0)), mode="edge")
 
 
+def pad_part(
+    pixels: NDArray[np.uint8], padding: Padding, part: tuple[int, int, int, int]
+) -> NDArray[np.uint8]:
+    """A part of what `pad` gives, without making the rest.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        padding: What is added to the whole picture.
+        part: Left, top, right and bottom of the part, in the padded picture.
+
+    Returns:
+        uint8 [bottom - top, right - left, 3].
+    """
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = part
+    rows = np.clip(np.arange(top, bottom) - padding.top, 0, height - 1)
+    columns = np.clip(np.arange(left, right) - padding.left, 0, width - 1)
+    return pixels[rows[:, None], columns]
+
+
 def crop(pixels: NDArray[np.uint8], padding: Padding) -> NDArray[np.uint8]:
     """Undo `pad`. Returns a contiguous copy, so that the padded picture can be freed."""
     height, width = pixels.shape[:2]

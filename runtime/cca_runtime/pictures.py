@@ -130,6 +130,26 @@ def from_array(pixels: NDArray[Any]) -> Picture:
     return Picture(np.ascontiguousarray(pixels))
 
 
+def as_picture(
+    image: NDArray[Any] | Image.Image | Picture, background: str | None, max_pixels: int
+) -> Picture:
+    """A `Picture` of whatever the codec takes for one.
+
+    Raises:
+        BadInputError: It is none, or not one that can be stored.
+    """
+    if isinstance(image, Picture):
+        checked = from_array(image.pixels)
+        return Picture(checked.pixels, image.icc, image.exif, image.xmp, image.notes)
+    if isinstance(image, np.ndarray):
+        return from_array(image)
+    if isinstance(image, Image.Image):
+        return from_pil(image, background, max_pixels=max_pixels)
+    raise BadInputError(
+        f"cannot encode a {type(image).__name__}: pass a numpy array or a PIL image"
+    )
+
+
 def parse_colour(text: str) -> tuple[int, int, int]:
     """An RGB triple from a colour's name or code, as Pillow's `ImageColor` reads them.
 

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 import numpy as np
-from cca_engines import Engine, Tensor, fingerprint
+from cca_engines import Engine, fingerprint
 from cca_engines import fingerprint_backend as backend_of
 from numpy.typing import NDArray
 
-from cca_runtime._core import (
-    Decoder,
-    Encoder,
-    EntropyTables,
-    StreamInfo,
-    could_hold,
-    write_stream,
-)
+from cca_runtime._core import StreamInfo, write_stream
 from cca_runtime.bundle import Bundle
 from cca_runtime.conformance import check_engine
-from cca_runtime.errors import BadInputError, FailureError, StreamError
+from cca_runtime.errors import BadInputError
 from cca_runtime.graph_runner import GraphRunner, engine_failures
 from cca_runtime.padding import Padding, choose_padding, crop, pad
+from cca_runtime.part_coder import LATENT_SCALE, PartCoder, Tables
 from cca_runtime.pictures import Picture, Pixels
-from cca_runtime.prior_loop import CodeGroup, run_prior
 from cca_runtime.stopwatch import Stopwatch
-from cca_runtime.streams import stream_errors
-
-_Scalar = TypeVar("_Scalar", bound=np.generic)
-
-_SYMBOL_MIN, _SYMBOL_MAX = -(1 << 15), (1 << 15) - 1
-_SCALE = 16
-"""Latents are this much smaller than the padded picture; hyper-latents another 4 times."""
+from cca_runtime.tiling import Tiling
 
 
 @dataclass(frozen=True)
@@ -49,7 +32,8 @@ class Encoded:
         reconstruction: uint8 [H, W, 3], what `decode` will give, if it was asked for.
         notes: What could not be kept of the picture, one sentence each.
         seconds: Wall-clock seconds by stage: load, analysis, prior, coder, synthesis. Of
-            pictures that were coded together, each has an equal share.
+            pictures that were coded together, each has an equal share; of a tiled picture,
+            the sum of all tiles, of which several may be under way at once.
     """
 
     data: bytes
@@ -65,8 +49,7 @@ class Decoded:
 
     Attributes:
         picture: Pixels and metadata.
-        seconds: Wall-clock seconds by stage: load, prior, coder, synthesis. Of pictures that
-            were decoded together, each has an equal share.
+        seconds: Wall-clock seconds by stage: load, prior, coder, synthesis, as for `Encoded`.
     """
 
     picture: Picture
@@ -86,31 +69,19 @@ class Stream:
     payload: bytes
 
 
-class Tables:
-    """The coder's tables of a bundle, which sessions share; read when first needed."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._tables: dict[str, EntropyTables] | None = None
-        self._turn = threading.Lock()
-
-    def get(self, watch: Stopwatch) -> dict[str, EntropyTables]:
-        """As `Bundle.read_tables`, counting the time of reading as `load`."""
-        with self._turn:
-            if self._tables is None:
-                with watch.stage("load"):
-                    self._tables = self._bundle.read_tables()
-            return self._tables
-
-
 class Session:
-    """Codes pictures of one size at a time; for one thread at a time."""
+    """Codes pictures of one size at a time; for one thread at a time.
+
+    Attributes:
+        parts: What codes anything, a tile for instance.
+    """
 
     def __init__(self, bundle: Bundle, engine: Engine, graphs: GraphRunner, tables: Tables) -> None:
         self._bundle = bundle
         self._engine = engine
         self._graphs = graphs
         self._tables = tables
+        self.parts = PartCoder(bundle, engine, graphs, tables)
         self._exact = bundle.entropy_mode == "exact"
 
     def twin(self) -> Session:
@@ -154,8 +125,38 @@ class Session:
         """
         with engine_failures(self._engine):
             for stream in streams:
-                self._check_stream(stream.info)
+                self.check_stream(stream.info)
             return self._decode(streams)
+
+    def describe(
+        self,
+        picture: Picture,
+        padding: Padding,
+        tiling: Tiling | None = None,
+        tile_sizes: Sequence[int] = (),
+    ) -> StreamInfo:
+        """The header of a picture's stream.
+
+        Args:
+            picture: Size and metadata.
+            padding: As it was padded.
+            tiling: How it was divided.
+            tile_sizes: Bytes of each tile's payload.
+        """
+        height, width = picture.pixels.shape[:2]
+        return StreamInfo(
+            width=width,
+            height=height,
+            padding=padding,
+            model_id=self._bundle.model_id,
+            entropy_mode=self._bundle.entropy_mode,
+            fingerprint=None if self._exact else self._fingerprint(),
+            icc=picture.icc,
+            exif=picture.exif,
+            xmp=picture.xmp,
+            tiling=tiling,
+            tile_sizes=tile_sizes,
+        )
 
     def _encode(self, pictures: Sequence[Picture], reconstruct: bool) -> list[Encoded]:
         watch = Stopwatch()
@@ -166,46 +167,16 @@ class Session:
                 pad(picture.pixels, padding)
                 for picture, padding in zip(pictures, paddings, strict=True)
             ]
-            image = self._engine.to_device(_stack(padded))
-            latents = self._graphs.run("analysis", {"image": image}, watch=watch)
-            y = self._engine.to_host(latents["y"])
-            z_symbols = _clip_symbols(self._engine.to_host(latents["z_symbols"]))
-        tables = self._tables.get(watch)
-        encoders = [Encoder() for _ in pictures]
-        with watch.stage("coder"):
-            for encoder, symbols in zip(encoders, z_symbols, strict=True):
-                encoder.push(symbols, _channel_indexes(symbols.shape), tables["z"])
-        first_channel = np.cumsum([0, *self._bundle.group_sizes])
-
-        def code_group(group: int, indexes: NDArray[np.uint8], means: Tensor) -> NDArray[np.int32]:
-            channels = y[:, first_channel[group] : first_channel[group + 1]]
-            symbols = _round_residual(channels, self._engine.to_host(means))
-            with watch.stage("coder"):
-                for encoder, own, own_indexes in zip(encoders, symbols, indexes, strict=True):
-                    encoder.push(own, own_indexes, tables["gaussian"])
-            return symbols
-
-        with watch.stage("prior"):
-            y_hat = self._run_prior(z_symbols, code_group, watch)
+            y, z_symbols = self.parts.analyse(padded, watch)
+        payloads, y_hat = self.parts.write(y, z_symbols, watch)
         streams = []
         with watch.stage("coder"):
-            for picture, padding, encoder in zip(pictures, paddings, encoders, strict=True):
-                height, width = picture.pixels.shape[:2]
-                info = StreamInfo(
-                    width=width,
-                    height=height,
-                    padding=padding,
-                    model_id=self._bundle.model_id,
-                    entropy_mode=self._bundle.entropy_mode,
-                    fingerprint=None if self._exact else self._fingerprint(),
-                    icc=picture.icc,
-                    exif=picture.exif,
-                    xmp=picture.xmp,
-                )
-                streams.append((info, write_stream(info, encoder.finish())))
+            for picture, padding, payload in zip(pictures, paddings, payloads, strict=True):
+                info = self.describe(picture, padding)
+                streams.append((info, write_stream(info, payload)))
         pixels: Sequence[Pixels | None] = [None] * len(pictures)
         if reconstruct:
-            pixels = self._synthesise(y_hat, paddings, watch)
+            pixels = _crop_each(self.parts.synthesise(y_hat, watch), paddings)
         seconds = _shares(watch, len(pictures))
         return [
             Encoded(data, info, reconstruction, picture.notes, seconds)
@@ -214,69 +185,27 @@ class Session:
 
     def _decode(self, streams: Sequence[Stream]) -> list[Decoded]:
         watch = Stopwatch()
-        tables = self._tables.get(watch)
-        with stream_errors():
-            decoders = [Decoder(stream.payload) for stream in streams]
-        # First of all: a payload too small for its picture costs no memory and no graph runs.
-        shape = self._hyper_shape(streams[0].info)
-        for stream in streams:
-            if not could_hold(len(stream.payload), tables["z"], math.prod(shape[1:])):
-                raise StreamError("payload exhausted: it is too small for a picture of this size")
-        with watch.stage("coder"), stream_errors():
-            indexes = _channel_indexes(shape)
-            z_symbols = _stack([decoder.pull(indexes, tables["z"]) for decoder in decoders])
-        self._graphs.load([*self._bundle.prior_graphs, "synthesis"], watch)
-
-        def code_group(
-            group: int,  # noqa: ARG001 - a decoder reads groups in the stream's order
-            indexes: NDArray[np.uint8],
-            means: Tensor,  # noqa: ARG001 - and needs no means to read them
-        ) -> NDArray[np.int32]:
-            with watch.stage("coder"), stream_errors():
-                symbols = [
-                    decoder.pull(own, tables["gaussian"])
-                    for decoder, own in zip(decoders, indexes, strict=True)
-                ]
-                return _stack(symbols)
-
-        with watch.stage("prior"):
-            y_hat = self._run_prior(z_symbols, code_group, watch)
-        with stream_errors():
-            for decoder in decoders:
-                decoder.finish()
         infos = [stream.info for stream in streams]
-        pixels = self._synthesise(y_hat, [Padding(*info.padding) for info in infos], watch)
+        width, height = padded_size(infos[0])
+        size = (height // LATENT_SCALE, width // LATENT_SCALE)
+        # First of all: a payload too small for its picture costs no memory and no graph runs.
+        for stream in streams:
+            self.parts.check_room(stream.payload, size, watch)
+        y_hat = self.parts.read([stream.payload for stream in streams], size, watch)
+        images = self.parts.synthesise(y_hat, watch)
+        pixels = _crop_each(images, [Padding(*info.padding) for info in infos])
         seconds = _shares(watch, len(streams))
         return [
             Decoded(Picture(own, info.icc, info.exif, info.xmp), seconds)
             for own, info in zip(pixels, infos, strict=True)
         ]
 
-    def _run_prior(
-        self, z_symbols: NDArray[np.int32], code_group: CodeGroup, watch: Stopwatch
-    ) -> Tensor:
-        run = partial(self._graphs.run, watch=watch)
-        sizes = self._bundle.group_sizes
-        averaging = self._bundle.averaging_graphs
-        return run_prior(run, self._engine, sizes, z_symbols, code_group, averaging=averaging)
+    def check_stream(self, info: StreamInfo) -> None:
+        """Refuse a stream that this model on this engine would decode to something else.
 
-    def _hyper_shape(self, info: StreamInfo) -> tuple[int, int, int]:
-        """Shape of a stream's hyper-latents: [Z, h/4, w/4]."""
-        width, height = padded_size(info)
-        return self._bundle.hyper_channels, height // (4 * _SCALE), width // (4 * _SCALE)
-
-    def _synthesise(
-        self, y_hat: Tensor, paddings: Sequence[Padding], watch: Stopwatch
-    ) -> list[Pixels]:
-        with watch.stage("synthesis"):
-            image = self._graphs.run("synthesis", {"y_hat": y_hat}, watch=watch)["image"]
-            pictures = self._engine.to_host(image)
-            return [
-                crop(picture, padding) for picture, padding in zip(pictures, paddings, strict=True)
-            ]
-
-    def _check_stream(self, info: StreamInfo) -> None:
-        """Refuse a stream that this model on this engine would decode to something else."""
+        Raises:
+            BadInputError: It is one.
+        """
         if info.model_id != self._bundle.model_id:
             raise BadInputError(
                 f"the stream was made with model {info.model_id.hex()}, and this is "
@@ -308,28 +237,8 @@ def padded_size(info: StreamInfo) -> tuple[int, int]:
     return info.width + left + right, info.height + top + bottom
 
 
-def _channel_indexes(shape: Sequence[int]) -> NDArray[np.uint16]:
-    """Table index of each hyper-latent, which is its channel: uint16 [Z, h, w]."""
-    channels = np.arange(shape[0], dtype=np.uint16)[:, None, None]
-    return np.ascontiguousarray(np.broadcast_to(channels, shape))
-
-
-def _clip_symbols(symbols: NDArray[np.int32]) -> NDArray[np.int32]:
-    return np.clip(symbols, _SYMBOL_MIN, _SYMBOL_MAX)
-
-
-def _round_residual(y: NDArray[np.float32], means: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Symbols of a group, round(y - means), within what the coder can store."""
-    residual = np.rint(y - means)
-    if not np.isfinite(residual).all():
-        raise FailureError("the model gives infinite or undefined latents for this picture")
-    symbols: NDArray[np.int32] = np.clip(residual, _SYMBOL_MIN, _SYMBOL_MAX).astype(np.int32)
-    return symbols
-
-
-def _stack(arrays: Sequence[NDArray[_Scalar]]) -> NDArray[_Scalar]:
-    """`np.stack` without a copy of a single array."""
-    return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
+def _crop_each(images: NDArray[np.uint8], paddings: Sequence[Padding]) -> list[Pixels]:
+    return [crop(image, padding) for image, padding in zip(images, paddings, strict=True)]
 
 
 def _shares(watch: Stopwatch, pictures: int) -> dict[str, float]:

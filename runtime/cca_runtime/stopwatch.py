@@ -14,6 +14,11 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
         self._inner: list[float] = []
 
+    def add(self, other: Stopwatch) -> None:
+        """Count what another one, of another thread for instance, has counted."""
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count the time inside the `with` block towards `name`."""

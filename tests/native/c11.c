@@ -15,7 +15,7 @@ static_assert(CCA_ENTROPY_EXACT == 0 && CCA_ENTROPY_NATIVE == 1, "entropy modes 
 static_assert(sizeof(cca_view) == 16, "layout");
 static_assert(offsetof(cca_stream_info, model_id) == 16, "layout");
 static_assert(offsetof(cca_stream_info, payload) == 32, "layout");
-static_assert(sizeof(cca_stream_info) == 96, "layout");
+static_assert(sizeof(cca_stream_info) == 128, "layout");
 static_assert(sizeof(cca_model_info) == 40, "layout");
 static_assert(sizeof(cca_file) == 24, "layout");
 static_assert(sizeof(cca_graph) == 40, "layout");

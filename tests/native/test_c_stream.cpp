@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -107,6 +108,63 @@ TEST_CASE("fields beyond their limits are not written") {
     CHECK(cca_stream_write(nullptr, &stream) == CCA_ERROR_ARGUMENT);
     const cca_stream_info info = sample_info();
     CHECK(cca_stream_write(&info, nullptr) == CCA_ERROR_ARGUMENT);
+}
+
+TEST_CASE("tiles are written, told and written again") {
+    cca_stream_info info = sample_info();
+    info.tiling = {64, 64, 1, 1};
+    std::size_t count = 0;
+    REQUIRE(cca_stream_tile_count(&info, &count) == CCA_OK);
+    REQUIRE(count == 2);
+    const Bytes first{1, 2, 3};
+    const Bytes second{4};
+    const std::array payloads{view(first), view(second)};
+    cca_bytes* made = nullptr;
+    REQUIRE(cca_stream_write_tiles(&info, payloads.data(), 2, &made) == CCA_OK);
+    const OwnedBytes stream(made);
+    cca_stream_info parsed{};
+    REQUIRE(cca_stream_parse(cca_bytes_view(made), 0, &parsed) == CCA_OK);
+    CHECK(parsed.tiling.window_width == 64);
+    CHECK(parsed.tiling.columns == 1);
+    std::array<cca_tile, 2> tiles{};
+    CHECK(cca_stream_tiles(&parsed, tiles.data(), 3) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_stream_tiles(&parsed, nullptr, 2) == CCA_ERROR_ARGUMENT);
+    REQUIRE(cca_stream_tiles(&parsed, tiles.data(), 2) == CCA_OK);
+    CHECK(tiles[0].left == 0);
+    CHECK(tiles[1].left == 64);
+    CHECK(tiles[1].top == 0);
+    CHECK(tiles[1].width == 64);
+    CHECK(tiles[1].height == 64);
+    CHECK(text(tiles[0].payload) == text(view(first)));
+    CHECK(text(tiles[1].payload) == text(view(second)));
+    CHECK(text(cca_bytes_view(write(parsed).get())) == text(cca_bytes_view(made)));
+
+    made = nullptr;
+    CHECK(cca_stream_write_tiles(&info, payloads.data(), 1, &made) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_stream_write_tiles(&info, nullptr, 2, &made) == CCA_ERROR_ARGUMENT);
+    CHECK(made == nullptr);
+    refused(info, "sizes of 0 tiles: the picture has 2");  // a payload, but not which is whose
+    info.tiling.rows = 0;
+    refused(info, "a tiling has no zero, or nothing else");
+    info.tiling.rows = 256;
+    refused(info, "rows 256 is more than 255");
+    parsed.payload.size -= 2;
+    CHECK(cca_stream_tiles(&parsed, tiles.data(), 2) == CCA_ERROR_ARGUMENT);
+    parsed.tile_table.size -= 1;
+    CHECK(cca_stream_tiles(&parsed, tiles.data(), 2) == CCA_ERROR_ARGUMENT);
+}
+
+TEST_CASE("a picture that is coded as a whole is one tile") {
+    const cca_stream_info info = sample_info();
+    std::size_t count = 0;
+    REQUIRE(cca_stream_tile_count(&info, &count) == CCA_OK);
+    REQUIRE(count == 1);
+    cca_tile tile{};
+    REQUIRE(cca_stream_tiles(&info, &tile, 1) == CCA_OK);
+    CHECK(tile.width == 128);
+    CHECK(tile.height == 64);
+    CHECK(tile.payload.data == info.payload.data);
+    CHECK(tile.payload.size == info.payload.size);
 }
 
 TEST_CASE("what is wrong with a stream has a status, and the output stays as it was") {

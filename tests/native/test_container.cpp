@@ -49,6 +49,18 @@ StreamInfo full_info() {
 }
 
 const Bytes kPayload = bytes_of("payload");
+
+// Three windows by five, two by two in a tile.
+StreamInfo tiled_info() {
+    StreamInfo info = sample_info();
+    info.width = 164;
+    info.height = 306;
+    info.tiling =
+        Tiling{.window_width = 64, .window_height = 64, .columns = 2, .rows = 2, .tile_sizes = {}};
+    info.tiling->tile_sizes = {1, 2, 0, 2, 1, 1};
+    return info;
+}
+
 constexpr std::size_t kVersionByte = 4;
 constexpr std::size_t kFlagsByte = 5;
 constexpr std::size_t kHeaderBytes = 27;  // magic to payload entry, of a payload below 128 bytes
@@ -124,7 +136,7 @@ TEST_CASE("what is wrong with a stream is said") {
     refused(with(16, 51), "height 51 with padding 7 + 7 is not a multiple of 64");
     refused(with(14, 0), "width is 0");
     CHECK_THROWS_AS(parse_stream(with(kVersionByte, 255)), UnsupportedStreamError);
-    CHECK_THROWS_AS(parse_stream(with(kFlagsByte, 16)), UnsupportedStreamError);
+    CHECK_THROWS_AS(parse_stream(with(kFlagsByte, 32)), UnsupportedStreamError);
     refused(with(22, 8), "truncated: the payload has");
     Bytes trailing = stream;
     trailing.push_back(0);
@@ -147,6 +159,64 @@ TEST_CASE("metadata sections have one byte at least") {
     stream.at(27) = 0;
     stream.pop_back();
     refused(resealed(stream, 32), "XMP metadata must have 1 to 16777216 bytes");
+}
+
+TEST_CASE("tiles are told apart, and a damaged one is named") {
+    StreamInfo info = tiled_info();
+    CHECK(tile_grid(info).columns == 2);
+    CHECK(tile_grid(info).rows == 3);
+    Bytes stream = write_stream(info, kPayload);
+    const ParsedStream parsed = parse_stream(stream);
+    CHECK(parsed.info == info);
+    CHECK(Bytes(parsed.payload.begin(), parsed.payload.end()) == kPayload);
+    CHECK(read_tile_sizes(parsed.tile_table) == info.tiling->tile_sizes);
+    CHECK_THROWS_AS(read_tile_sizes(parsed.tile_table.first(9)), StreamError);
+    stream.at(stream.size() - 3) ^= 1;  // of the two bytes of the fourth tile
+    refused(stream, "tile in column 1, row 1 checksum mismatch");
+    stream.resize(stream.size() - 1);
+    refused(stream, "tile in column 1, row 1 checksum");
+    for (std::size_t size = 0; size < stream.size(); ++size) {
+        CHECK_THROWS_AS(parse_stream(BytesView(stream).first(size)), StreamError);
+    }
+}
+
+TEST_CASE("a division that makes no sense is refused") {
+    const Bytes stream = write_stream(tiled_info(), kPayload);
+    constexpr std::size_t at = 22;
+    const auto with = [&](std::size_t position, std::uint8_t value, std::size_t entries) {
+        Bytes changed = stream;
+        changed.at(position) = value;
+        return resealed(changed, at + 4 + 5 * entries);
+    };
+    for (std::size_t field = 0; field < 4; ++field) {
+        refused(with(at + field, 0, 6), "a tile or a window has no size");
+    }
+    refused(with(at + 2, 5, 3), "5 windows along a tile's width: the picture has 3");
+    refused(with(at + 3, 6, 2), "6 windows along a tile's height: the picture has 5");
+    // A header of few bytes may claim a million tiles.
+    Bytes claim = with(at + 2, 1, 6);
+    for (const std::size_t side : {14, 16}) {
+        claim.at(side) = claim.at(side + 1) = 0xFF;
+    }
+    refused(claim, "truncated: the header ends");
+}
+
+TEST_CASE("a division that a stream cannot carry is not written") {
+    const auto refuse = [](auto change, const char* why) {
+        StreamInfo info = tiled_info();
+        change(*info.tiling);
+        CHECK_THROWS_WITH_AS(write_stream(info, kPayload), doctest::Contains(why),
+                             std::invalid_argument);
+    };
+    refuse([](Tiling& t) { t.window_width = 65; }, "window width 65 is not a multiple of 64");
+    refuse([](Tiling& t) { t.window_height = 0; }, "window height 0");
+    refuse([](Tiling& t) { t.window_width = 16'384; }, "window width 16384");
+    refuse([](Tiling& t) { t.columns = 4; }, "4 windows along a tile's width");
+    refuse([](Tiling& t) { t.rows = 0; }, "0 windows along a tile's height");
+    refuse([](Tiling& t) { t = {192, 320, 1, 1, {7}}; }, "a picture in one window is not tiled");
+    refuse([](Tiling& t) { t.tile_sizes.pop_back(); }, "sizes of 5 tiles: the picture has 6");
+    refuse([](Tiling& t) { t.tile_sizes[1] = 9; }, "more bytes than the payload");
+    refuse([](Tiling& t) { t.tile_sizes[1] = 0; }, "more bytes than the tiles");
 }
 
 TEST_CASE("what a stream cannot carry is not written") {

@@ -72,6 +72,14 @@ def _add_encode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--strip", action="store_true", help="leave out EXIF and XMP (the ICC profile stays)"
     )
     parser.add_argument(
+        "--tile",
+        type=_tile,
+        default="auto",
+        metavar="SIDE|auto|none",
+        help="encode in tiles of up to SIDE pixels, a multiple of 64 "
+        "(default: auto, tiles for pictures that take too much memory in one piece)",
+    )
+    parser.add_argument(
         "--psnr", action="store_true", help="also decode, and report the PSNR in decibels"
     )
 
@@ -82,6 +90,13 @@ def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "inputs", nargs="+", metavar="IN", help=".cca file, directory of them, or - for stdin"
     )
     _add_coding(parser)
+    parser.add_argument(
+        "--region",
+        type=_region,
+        metavar="X,Y,W,H",
+        help="decode only W x H pixels, from column X and row Y on; of a picture in tiles, this "
+        "takes only as long as the tiles there",
+    )
     parser.add_argument(
         "--format",
         choices=["png", "jpg", "webp", "ppm"],
@@ -203,6 +218,18 @@ def _thread_counts(text: str) -> list[int]:
     if max(counts) > _MOST_THREADS:
         raise argparse.ArgumentTypeError(f"must be at most {_MOST_THREADS}")
     return counts
+
+
+def _tile(text: str) -> int | str | None:
+    return None if text == "none" else text if text == "auto" else _positive(text)
+
+
+def _region(text: str) -> tuple[int, int, int, int]:
+    try:
+        x, y, width, height = map(int, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be four numbers, X,Y,W,H") from None
+    return x, y, width, height
 
 
 def _positive(text: str) -> int:

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     codec = open_codec(options)
 
     def work(source: str, data: bytes, target: str) -> Result:  # noqa: ARG001
-        decoded = codec.decode_stream(data, alongside=len(inputs) > 1)
+        decoded = codec.decode_stream(data, region=options.region, alongside=len(inputs) > 1)
         watch = Stopwatch()
         with watch.stage("write"):
             extension = _extension(target, default)

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     jobs = plan_jobs(options, inputs, ".cca")
     if not jobs:
         return 0
-    codec = open_codec(options)
+    codec = open_codec(options, tile=options.tile)
     # Pillow holds to this also where only it can see the size, as in icons.
     Image.MAX_IMAGE_PIXELS = codec.max_pixels
     # Half of that is nothing to warn of.

@@ -10,11 +10,13 @@ from typing import Any
 
 from cca_engines import fingerprint_backend
 
+from cca_runtime._core import StreamInfo
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli.files import read_input
 from cca_runtime.cli.inputs import STANDARD
 from cca_runtime.errors import BadInputError
 from cca_runtime.streams import NO_LIMIT, parse
+from cca_runtime.tiling import Grid
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,8 +55,24 @@ def _describe_stream(name: str, data: bytes) -> dict[str, Any]:
         "engine": fingerprint_backend(info.fingerprint) if info.fingerprint else None,
         "fingerprint": info.fingerprint.hex() if info.fingerprint else None,
         "padding": dict(zip(("left", "top", "right", "bottom"), info.padding, strict=True)),
+        "tiles": _describe_tiles(info),
         "payload_bytes": len(payload),
         "metadata_bytes": {key: len(value) for key, value in sections.items() if value},
+    }
+
+
+def _describe_tiles(info: StreamInfo) -> dict[str, Any] | None:
+    if info.tiling is None:
+        return None
+    window_width, window_height, columns, rows = info.tiling
+    tiles = Grid.of(info).tiles
+    return {
+        "across": tiles.columns,
+        "down": tiles.rows,
+        "width": window_width * columns,
+        "height": window_height * rows,
+        "window_width": window_width,
+        "window_height": window_height,
     }
 
 

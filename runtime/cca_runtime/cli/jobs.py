@@ -18,6 +18,7 @@ from cca_runtime.codec import Codec, load
 from cca_runtime.errors import CcaError, FailureError
 from cca_runtime.pipeline import run_in_order
 from cca_runtime.stopwatch import Stopwatch
+from cca_runtime.tiling import BY_MEMORY
 
 _BAR_WIDTH = 30
 
@@ -56,12 +57,17 @@ Work = Callable[[str, bytes, str], Result]
 """Does one file: (input name, its bytes, output name) to a result."""
 
 
-def open_codec(options: argparse.Namespace) -> Codec:
-    """The codec that `--model`, `--engine`, `--max-pixels` and `--workers` ask for."""
+def open_codec(options: argparse.Namespace, *, tile: int | str | None = BY_MEMORY) -> Codec:
+    """The codec that `--model`, `--engine`, `--max-pixels` and `--workers` ask for.
+
+    Args:
+        options: Of the command.
+        tile: As for `load`.
+    """
     asked = {"max_pixels": options.max_pixels, "workers": options.workers}
     given = {name: value for name, value in asked.items() if value is not None}
     _log_to_stderr(options)
-    codec = load(options.model, options.engine, **given)
+    codec = load(options.model, options.engine, tile=tile, **given)
     if options.verbose:
         _say(f"model {codec.bundle.name} {codec.bundle.model_id.hex()} from {codec.bundle.path}")
         _say(f"engine {codec.engine.description}")

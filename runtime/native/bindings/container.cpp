@@ -6,6 +6,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <limits>
@@ -85,10 +86,43 @@ std::tuple<int, int, int, int> padding(const StreamInfo& info) {
     return {info.padding.left, info.padding.top, info.padding.right, info.padding.bottom};
 }
 
+using TilingTuple = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
+
+std::optional<std::tuple<int, int, int, int>> tiling(const StreamInfo& info) {
+    if (!info.tiling) {
+        return std::nullopt;
+    }
+    const Tiling& from = *info.tiling;
+    return std::tuple(from.window_width, from.window_height, from.columns, from.rows);
+}
+
+std::vector<std::uint32_t> tile_sizes(const StreamInfo& info) {
+    return info.tiling ? info.tiling->tile_sizes : std::vector<std::uint32_t>{};
+}
+
+std::optional<Tiling> to_tiling(const std::optional<TilingTuple>& tiling,
+                                const std::vector<std::uint32_t>& tile_sizes) {
+    if (!tiling) {
+        if (!tile_sizes.empty()) {
+            throw std::invalid_argument("tile_sizes belong to a tiling");
+        }
+        return std::nullopt;
+    }
+    return Tiling{
+        .window_width = to_field<std::uint16_t>(std::get<0>(*tiling), "window width"),
+        .window_height = to_field<std::uint16_t>(std::get<1>(*tiling), "window height"),
+        .columns = to_field<std::uint8_t>(std::get<2>(*tiling), "columns of a tile"),
+        .rows = to_field<std::uint8_t>(std::get<3>(*tiling), "rows of a tile"),
+        .tile_sizes = tile_sizes,
+    };
+}
+
 void init_info(StreamInfo* self, std::int64_t width, std::int64_t height,
                const std::array<std::int64_t, 4>& padding, const nb::bytes& model_id,
                const std::string& entropy_mode, const OptionalBytes& fingerprint,
-               const OptionalBytes& icc, const OptionalBytes& exif, const OptionalBytes& xmp) {
+               const OptionalBytes& icc, const OptionalBytes& exif, const OptionalBytes& xmp,
+               const std::optional<TilingTuple>& tiling,
+               const std::vector<std::uint32_t>& tile_sizes) {
     const auto side = [&padding](std::size_t i) {
         return to_field<std::uint8_t>(padding[i], "padding");
     };
@@ -96,6 +130,7 @@ void init_info(StreamInfo* self, std::int64_t width, std::int64_t height,
         .width = to_field<std::uint16_t>(width, "width"),
         .height = to_field<std::uint16_t>(height, "height"),
         .padding = {side(0), side(1), side(2), side(3)},
+        .tiling = to_tiling(tiling, tile_sizes),
         .model_id = to_identifier(model_id, "model_id"),
         .fingerprint = to_fingerprint(entropy_mode, fingerprint),
         .icc = to_core(icc),
@@ -110,11 +145,12 @@ nb::str repr(const StreamInfo& info) {
     const auto hex = [](const Identifier& id) { return to_python(BytesView(id)).attr("hex")(); };
     const auto size = [](const std::optional<Bytes>& bytes) { return bytes ? bytes->size() : 0; };
     return nb::str(
-               "<StreamInfo {}x{} padding={} model_id={} entropy_mode={} fingerprint={} "
+               "<StreamInfo {}x{} padding={} tiling={} model_id={} entropy_mode={} fingerprint={} "
                "icc={} B exif={} B xmp={} B>")
-        .format(info.width, info.height, nb::cast(padding(info)), hex(info.model_id),
-                entropy_mode(info), info.fingerprint ? hex(*info.fingerprint) : nb::none(),
-                size(info.icc), size(info.exif), size(info.xmp));
+        .format(info.width, info.height, nb::cast(padding(info)), nb::cast(tiling(info)),
+                hex(info.model_id), entropy_mode(info),
+                info.fingerprint ? hex(*info.fingerprint) : nb::none(), size(info.icc),
+                size(info.exif), size(info.xmp));
 }
 
 nb::bytes write(const StreamInfo& info, nb::handle payload_object) {
@@ -135,10 +171,13 @@ void bind_container(nb::module_& module) {
     nb::class_<StreamInfo> info(module, "StreamInfo", nb::is_final());
     info.def("__init__", &init_info, nb::kw_only(), "width"_a, "height"_a, "padding"_a,
              "model_id"_a, "entropy_mode"_a, "fingerprint"_a = nb::none(), "icc"_a = nb::none(),
-             "exif"_a = nb::none(), "xmp"_a = nb::none())
+             "exif"_a = nb::none(), "xmp"_a = nb::none(), "tiling"_a = nb::none(),
+             "tile_sizes"_a = std::vector<std::uint32_t>{})
         .def_ro("width", &StreamInfo::width)
         .def_ro("height", &StreamInfo::height)
         .def_prop_ro("padding", &padding)
+        .def_prop_ro("tiling", &tiling)
+        .def_prop_ro("tile_sizes", &tile_sizes)
         .def_prop_ro("model_id",
                      [](const StreamInfo& i) { return to_python(BytesView(i.model_id)); })
         .def_prop_ro("entropy_mode", &entropy_mode)

@@ -64,6 +64,7 @@ class Script {
                 cca_stream_parse(stream, max_pixels, nullable(&info)),
                 {CCA_ERROR_ARGUMENT, CCA_ERROR_STREAM, CCA_ERROR_UNSUPPORTED, CCA_ERROR_LIMIT})) {
             check_views(info, stream);
+            check_tiles(info, stream);
         } else {
             check(info.width == 0 && info.payload.data == nullptr, "a failure writes nothing");
         }
@@ -80,6 +81,41 @@ class Script {
         }
     }
 
+    // Tiles have all of the picture and of the payload between them, and make the stream again.
+    void check_tiles(const cca_stream_info& info, cca_view stream) {
+        std::size_t count = 0;
+        check(calls_.ok(cca_stream_tile_count(&info, &count), {}), "a parsed stream has tiles");
+        std::vector<cca_tile> tiles(count);
+        calls_.fails(cca_stream_tiles(&info, tiles.data(), count + 1), CCA_ERROR_ARGUMENT);
+        check(calls_.ok(cca_stream_tiles(&info, tiles.data(), count), {}), "and tells them");
+        const auto& padding = info.padding;
+        std::uint64_t pixels = (std::uint64_t{info.width} + padding.left + padding.right) *
+                               (std::uint64_t{info.height} + padding.top + padding.bottom);
+        const std::uint8_t* position = info.payload.data;
+        std::vector<cca_view> payloads;
+        for (const cca_tile& tile : tiles) {
+            pixels -= std::uint64_t{tile.width} * tile.height;
+            check(tile.payload.data == position, "payloads are side by side");
+            position += tile.payload.size;
+            payloads.push_back(tile.payload);
+        }
+        check(pixels == 0 && position == info.payload.data + info.payload.size,
+              "nothing is left out");
+        cca_bytes* again = nullptr;
+        check(calls_.ok(cca_stream_write_tiles(&info, payloads.data(), count, &again), {}) &&
+                  same(cca_bytes_view(again), stream),
+              "tiles make the stream again");
+        cca_bytes_free(again);
+        again = nullptr;
+        check(calls_.ok(cca_stream_write(&info, &again), {}) && same(cca_bytes_view(again), stream),
+              "what was parsed can be written again");
+        cca_bytes_free(again);
+    }
+
+    static bool same(cca_view a, cca_view b) {
+        return std::equal(a.data, a.data + a.size, b.data, b.data + b.size);
+    }
+
     void write() {
         cca_stream_info info{};
         info.width = coin() ? 64 : input_.number<std::uint32_t>();
@@ -90,14 +126,26 @@ class Script {
                 static_cast<std::uint8_t>(padding), static_cast<std::uint8_t>(padding >> 8),
                 static_cast<std::uint8_t>(padding >> 16), static_cast<std::uint8_t>(padding >> 24)};
         }
-        info.entropy_mode = input_.number<std::uint8_t>() % 3;
+        const auto mode = input_.number<std::uint8_t>();
+        info.entropy_mode = mode % 3;
+        const bool tiled = mode >= 192;
+        if (tiled) {
+            info.tiling = {64, 64, mode % 4U, 1U + mode % 2U};
+        }
         info.payload = coin() ? cca_bytes_view(payload_) : calls_.view(kMaxBytes);
         info.icc = coin() ? calls_.view(64) : cca_view{};
         info.exif = coin() ? calls_.view(64) : cca_view{};
         info.xmp = coin() ? calls_.view(64) : cca_view{};
         cca_bytes* written = nullptr;
         const auto* const from = nullable(&info);
-        if (calls_.ok(cca_stream_write(from, nullable(&written)), {CCA_ERROR_ARGUMENT})) {
+        std::size_t count = 0;
+        calls_.ok(cca_stream_tile_count(&info, &count), {CCA_ERROR_ARGUMENT});
+        const std::vector<cca_view> payloads(std::min<std::size_t>(count, 64), info.payload);
+        const cca_status status =
+            tiled
+                ? cca_stream_write_tiles(from, payloads.data(), payloads.size(), nullable(&written))
+                : cca_stream_write(from, nullable(&written));
+        if (calls_.ok(status, {CCA_ERROR_ARGUMENT})) {
             cca_bytes_free(stream_bytes_);
             stream_bytes_ = written;
         } else {

@@ -72,6 +72,16 @@ void seed_container(const Seeds& seeds, const fs::path& streams) {
     info.fingerprint.emplace();
     info.icc = info.exif = info.xmp = to_bytes("metadata");
     seeds.add("all-sections", cca::write_stream(info, random_bytes(200)));
+    info.width = 3 * cca::kSideMultiple;
+    info.tiling = cca::Tiling{.window_width = cca::kSideMultiple,
+                              .window_height = cca::kSideMultiple,
+                              .columns = 2,
+                              .rows = 1,
+                              .tile_sizes = {150, 50}};
+    seeds.add("two-tiles", cca::write_stream(info, random_bytes(200)));
+    info.tiling->columns = 3;
+    info.tiling->tile_sizes = {200};
+    seeds.add("three-windows", cca::write_stream(info, random_bytes(200)));
 }
 
 // The coder's seeds are the same groups: as symbols for the one target, coded for the other.
@@ -156,6 +166,8 @@ void seed_c_api(const Seeds& seeds) {
              Bytes{10, 1, 1, 0, 3, 0, 0, 1, 1},                   //
              Bytes{10, 1, 1, 1, 4, 0, 0, 1, 1},                   //
              Bytes{11, 1},                                        //
+             Bytes{1, 1, 1, 0, 0, 0, 0, 193, 1, 0, 0, 0, 1, 1},   // write two tiles
+             Bytes{0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1},              // take them apart
              Bytes{2, 100, 0, 0, 0, 50, 0, 0, 0, 1},              // padding
              Bytes{8, 4, 0, 0, 0, 8, 0, 0, 0, 1},                 // averages
          }) {

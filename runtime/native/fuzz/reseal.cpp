@@ -4,13 +4,17 @@
 #include <optional>
 #include <vector>
 
+#include "cca/container.hpp"
 #include "cca/crc32c.hpp"
 
 namespace cca::fuzz {
 namespace {
 
 constexpr std::size_t kFlagsPosition = 5;
+constexpr std::size_t kWidthPosition = 14;
 constexpr std::size_t kFixedBytes = 22;
+constexpr unsigned kTiledFlag = 16;
+constexpr std::size_t kTilingBytes = 4;
 constexpr std::size_t kFingerprintBytes = 8;
 constexpr std::size_t kChecksumBytes = 4;
 constexpr int kMaxLengthBytes = 5;
@@ -35,6 +39,24 @@ std::optional<Section> take_entry(std::span<const std::uint8_t> stream, std::siz
     return std::nullopt;
 }
 
+// How many tiles the header claims, whose division into tiles is at `position`; 0 if it is none.
+std::size_t count_tiles(std::span<const std::uint8_t> stream, std::size_t position) {
+    if (stream.size() - position < kTilingBytes) {
+        return 0;
+    }
+    std::size_t tiles = 1;
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+        const std::size_t side = kWidthPosition + 2 * axis;
+        const std::size_t padding = kWidthPosition + 4 + axis;
+        const std::size_t pixels =
+            stream[side] + 256U * stream[side + 1] + stream[padding] + stream[padding + 2];
+        const std::size_t tile =
+            std::size_t{kSideMultiple} * stream[position + axis] * stream[position + 2 + axis];
+        tiles *= tile == 0 ? 0 : (pixels + tile - 1) / tile;
+    }
+    return tiles;
+}
+
 void store(std::span<std::uint8_t> stream, std::size_t position, std::uint32_t checksum) {
     for (std::size_t i = 0; i < kChecksumBytes; ++i) {
         stream[position + i] = static_cast<std::uint8_t>(checksum >> (8 * i));
@@ -49,8 +71,14 @@ void reseal(std::span<std::uint8_t> stream) {
     }
     const unsigned flags = stream[kFlagsPosition];
     std::size_t position = kFixedBytes + ((flags & 1U) != 0 ? kFingerprintBytes : 0);
+    std::size_t payloads = 1;
+    if ((flags & kTiledFlag) != 0) {
+        payloads = count_tiles(stream, position);
+        position += kTilingBytes;
+    }
     std::vector<Section> sections;
-    for (int left = 1 + std::popcount(flags & 0xEU); left > 0; --left) {
+    const auto metadata = static_cast<std::size_t>(std::popcount(flags & 0xEU));
+    for (std::size_t left = payloads + metadata; left > 0; --left) {
         const auto section = take_entry(stream, position);
         if (!section) {
             return;

@@ -4,6 +4,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "cca/crc32c.hpp"
 #include "cca/error.hpp"
@@ -28,7 +29,20 @@ constexpr std::array<Metadata, 3> kMetadata{{
     {4, "EXIF", &StreamInfo::exif},
     {8, "XMP", &StreamInfo::xmp},
 }};
-constexpr std::uint8_t kKnownFlags = 0x0F;
+constexpr std::uint8_t kTiledFlag = 16;
+constexpr std::uint8_t kKnownFlags = 0x1F;
+
+std::uint32_t padded_width(const StreamInfo& info) {
+    return std::uint32_t{info.width} + info.padding.left + info.padding.right;
+}
+
+std::uint32_t padded_height(const StreamInfo& info) {
+    return std::uint32_t{info.height} + info.padding.top + info.padding.bottom;
+}
+
+std::uint32_t divide_up(std::uint32_t dividend, std::uint32_t divisor) {
+    return (dividend + divisor - 1) / divisor;
+}
 
 std::string describe_side_problem(const char* name, unsigned side, unsigned before,
                                   unsigned after) {
@@ -43,14 +57,48 @@ std::string describe_side_problem(const char* name, unsigned side, unsigned befo
     return {};
 }
 
+std::string describe_window_problem(const char* name, unsigned window, unsigned count,
+                                    unsigned side) {
+    if (window == 0 || window % kSideMultiple != 0 || window > kMaxWindowSide) {
+        return std::string("window ") + name + " " + std::to_string(window) +
+               " is not a multiple of " + std::to_string(kSideMultiple) + " up to " +
+               std::to_string(kMaxWindowSide);
+    }
+    // There is one way to say that a tile has all windows of a row or column.
+    if (count == 0 || count > divide_up(side, window)) {
+        return std::to_string(count) + " windows along a tile's " + name + ": the picture has " +
+               std::to_string(divide_up(side, window));
+    }
+    return {};
+}
+
+// What makes the division into windows and tiles impossible; empty if nothing does.
+std::string describe_tiling_problem(const StreamInfo& info) {
+    const Tiling& tiling = *info.tiling;
+    const std::uint32_t width = padded_width(info);
+    const std::uint32_t height = padded_height(info);
+    std::string problem =
+        describe_window_problem("width", tiling.window_width, tiling.columns, width);
+    if (problem.empty()) {
+        problem = describe_window_problem("height", tiling.window_height, tiling.rows, height);
+    }
+    if (problem.empty() && tiling.window_width >= width && tiling.window_height >= height) {
+        problem = "a picture in one window is not tiled";
+    }
+    return problem;
+}
+
 // What makes the picture's size impossible; empty if nothing does.
 std::string describe_size_problem(const StreamInfo& info) {
     const Padding& padding = info.padding;
-    const std::string problem =
-        describe_side_problem("width", info.width, padding.left, padding.right);
-    return problem.empty()
-               ? describe_side_problem("height", info.height, padding.top, padding.bottom)
-               : problem;
+    std::string problem = describe_side_problem("width", info.width, padding.left, padding.right);
+    if (problem.empty()) {
+        problem = describe_side_problem("height", info.height, padding.top, padding.bottom);
+    }
+    if (problem.empty() && info.tiling) {
+        problem = describe_tiling_problem(info);
+    }
+    return problem;
 }
 
 void check_limits(const StreamInfo& info, const Limits& limits) {
@@ -87,8 +135,22 @@ void append_section_entry(Bytes& out, BytesView section) {
     append_bytes(out, crc32c(section), kChecksumBytes);
 }
 
+void append_tile_entries(Bytes& out, const Tiling& tiling, BytesView payload) {
+    for (const std::uint32_t size : tiling.tile_sizes) {
+        if (size > payload.size()) {
+            throw std::invalid_argument("the tiles have more bytes than the payload");
+        }
+        append_section_entry(out, payload.first(size));
+        payload = payload.subspan(size);
+    }
+    if (!payload.empty()) {
+        throw std::invalid_argument("the payload has more bytes than the tiles");
+    }
+}
+
 std::uint8_t flags_of(const StreamInfo& info) {
     unsigned flags = info.fingerprint ? kNativeFlag : 0;
+    flags |= info.tiling ? kTiledFlag : 0;
     for (const Metadata& kind : kMetadata) {
         flags |= info.*kind.field ? kind.flag : 0;
     }
@@ -110,6 +172,8 @@ class Reader {
         position_ += count;
         return stream_.subspan(position_ - count, count);
     }
+
+    BytesView since(std::size_t first) const { return stream_.subspan(first, position_ - first); }
 
     std::uint8_t take_u8() { return take(1)[0]; }
     std::uint16_t take_u16() { return load_u16(take(2).data()); }
@@ -143,29 +207,59 @@ class Reader {
 };
 
 struct Section {
-    const char* name;
     std::uint32_t size;
     std::uint32_t checksum;
 };
 
 struct SectionTable {
-    Section payload;
+    std::vector<Section> payload;  // of each tile, or the only one
+    BytesView tiles;               // the bytes that say so of tiles
     std::array<std::optional<Section>, kMetadata.size()> metadata;
 };
 
-Section take_section_entry(Reader& reader, const char* name) {
+Section take_section_entry(Reader& reader) {
     const std::uint32_t size = reader.take_leb128();
-    return {name, size, reader.take_u32()};
+    return {size, reader.take_u32()};
 }
 
-SectionTable take_section_table(Reader& reader, std::uint8_t flags) {
-    SectionTable table{take_section_entry(reader, "payload"), {}};
+// As many entries as the header claims, or as there are bytes for.
+std::vector<Section> take_tile_entries(Reader& reader, const TileGrid& grid) {
+    std::vector<Section> entries;
+    for (std::uint64_t left = std::uint64_t{grid.columns} * grid.rows; left > 0; --left) {
+        entries.push_back(take_section_entry(reader));
+    }
+    return entries;
+}
+
+SectionTable take_section_table(Reader& reader, std::uint8_t flags, const StreamInfo& info) {
+    SectionTable table;
+    if (info.tiling) {
+        const std::size_t first = reader.position();
+        table.payload = take_tile_entries(reader, tile_grid(info));
+        table.tiles = reader.since(first);
+    } else {
+        table.payload.push_back(take_section_entry(reader));
+    }
     for (std::size_t i = 0; i < kMetadata.size(); ++i) {
         if ((flags & kMetadata[i].flag) != 0) {
-            table.metadata[i] = take_section_entry(reader, kMetadata[i].name);
+            table.metadata[i] = take_section_entry(reader);
         }
     }
     return table;
+}
+
+Tiling take_tiling(Reader& reader) {
+    const BytesView sides = reader.take(4);
+    // Without them, there is no telling how many sections follow.
+    if (std::ranges::find(sides, 0) != sides.end()) {
+        throw StreamError("invalid header: a tile or a window has no size");
+    }
+    Tiling tiling;
+    tiling.window_width = static_cast<std::uint16_t>(sides[0] * kSideMultiple);
+    tiling.window_height = static_cast<std::uint16_t>(sides[1] * kSideMultiple);
+    tiling.columns = sides[2];
+    tiling.rows = sides[3];
+    return tiling;
 }
 
 // What has a place of its own in the header: all but the sections.
@@ -178,6 +272,9 @@ StreamInfo take_fields(Reader& reader, std::uint8_t flags) {
     info.padding = {padding[0], padding[1], padding[2], padding[3]};
     if ((flags & kNativeFlag) != 0) {
         info.fingerprint = reader.take_identifier();
+    }
+    if ((flags & kTiledFlag) != 0) {
+        info.tiling = take_tiling(reader);
     }
     return info;
 }
@@ -202,7 +299,7 @@ std::uint8_t take_flags(Reader& reader) {
     }
     const std::uint8_t flags = reader.take_u8();
     if ((flags & ~kKnownFlags) != 0) {
-        throw UnsupportedStreamError("unsupported flag: this decoder knows bits 0 to 3 of " +
+        throw UnsupportedStreamError("unsupported flag: this decoder knows bits 0 to 4 of " +
                                      std::to_string(flags));
     }
     return flags;
@@ -213,24 +310,34 @@ void check_header(const StreamInfo& info, const SectionTable& table) {
     if (!problem.empty()) {
         throw StreamError("invalid header: " + problem);
     }
-    for (const auto& section : table.metadata) {
+    for (std::size_t i = 0; i < kMetadata.size(); ++i) {
+        const auto& section = table.metadata[i];
         if (section && !valid_metadata_size(section->size)) {
-            throw StreamError(std::string("invalid header: ") + section->name +
+            throw StreamError(std::string("invalid header: ") + kMetadata[i].name +
                               " metadata must have " + metadata_limits());
         }
     }
 }
 
-BytesView take_section(BytesView stream, std::size_t& position, const Section& section) {
+std::string payload_name(const StreamInfo& info, std::size_t index) {
+    if (!info.tiling) {
+        return "payload";
+    }
+    const std::uint32_t columns = tile_grid(info).columns;
+    return "tile in column " + std::to_string(index % columns) + ", row " +
+           std::to_string(index / columns);
+}
+
+BytesView take_section(BytesView stream, std::size_t& position, const Section& section,
+                       const std::string& name) {
     if (stream.size() - position < section.size) {
-        throw StreamError(std::string("truncated: the ") + section.name + " has " +
-                          std::to_string(section.size) + " bytes from byte " +
-                          std::to_string(position) + ", the file ends at byte " +
-                          std::to_string(stream.size()));
+        throw StreamError("truncated: the " + name + " has " + std::to_string(section.size) +
+                          " bytes from byte " + std::to_string(position) +
+                          ", the file ends at byte " + std::to_string(stream.size()));
     }
     const BytesView bytes = stream.subspan(position, section.size);
     if (crc32c(bytes) != section.checksum) {
-        throw StreamError(std::string(section.name) + " checksum mismatch: the file is damaged");
+        throw StreamError(name + " checksum mismatch: the file is damaged");
     }
     position += section.size;
     return bytes;
@@ -239,15 +346,28 @@ BytesView take_section(BytesView stream, std::size_t& position, const Section& s
 }  // namespace
 
 std::uint64_t padded_pixels(const StreamInfo& info) noexcept {
-    const Padding& padding = info.padding;
-    return (std::uint64_t{info.width} + padding.left + padding.right) *
-           (std::uint64_t{info.height} + padding.top + padding.bottom);
+    return std::uint64_t{padded_width(info)} * padded_height(info);
+}
+
+TileGrid tile_grid(const StreamInfo& info) noexcept {
+    const Tiling& tiling = *info.tiling;
+    return {divide_up(padded_width(info), std::uint32_t{tiling.window_width} * tiling.columns),
+            divide_up(padded_height(info), std::uint32_t{tiling.window_height} * tiling.rows)};
 }
 
 void validate(const StreamInfo& info) {
     const std::string problem = describe_size_problem(info);
     if (!problem.empty()) {
         throw std::invalid_argument(problem);
+    }
+    if (info.tiling) {
+        const TileGrid grid = tile_grid(info);
+        const std::uint64_t tiles = std::uint64_t{grid.columns} * grid.rows;
+        if (info.tiling->tile_sizes.size() != tiles) {
+            throw std::invalid_argument("sizes of " +
+                                        std::to_string(info.tiling->tile_sizes.size()) +
+                                        " tiles: the picture has " + std::to_string(tiles));
+        }
     }
     for (const Metadata& kind : kMetadata) {
         const std::optional<Bytes>& section = info.*kind.field;
@@ -257,6 +377,15 @@ void validate(const StreamInfo& info) {
                                         " bytes: a stream takes " + metadata_limits());
         }
     }
+}
+
+std::vector<std::uint32_t> read_tile_sizes(BytesView table) {
+    Reader reader(table);
+    std::vector<std::uint32_t> sizes;
+    while (reader.position() < table.size()) {
+        sizes.push_back(take_section_entry(reader).size);
+    }
+    return sizes;
 }
 
 Bytes write_stream(const StreamInfo& info, BytesView payload) {
@@ -275,7 +404,17 @@ Bytes write_stream(const StreamInfo& info, BytesView payload) {
     if (info.fingerprint) {
         append(stream, *info.fingerprint);
     }
-    append_section_entry(stream, payload);
+    if (info.tiling) {
+        const Tiling& tiling = *info.tiling;
+        append(stream, std::array{static_cast<std::uint8_t>(tiling.window_width / kSideMultiple),
+                                  static_cast<std::uint8_t>(tiling.window_height / kSideMultiple),
+                                  tiling.columns, tiling.rows});
+    }
+    if (info.tiling) {
+        append_tile_entries(stream, *info.tiling, payload);
+    } else {
+        append_section_entry(stream, payload);
+    }
     for (const Metadata& kind : kMetadata) {
         if (info.*kind.field) {
             append_section_entry(stream, *(info.*kind.field));
@@ -297,7 +436,7 @@ ParsedStream parse_stream(BytesView stream, const Limits& limits) {
     reader.take(kMagic.size());
     const std::uint8_t flags = take_flags(reader);
     StreamInfo info = take_fields(reader, flags);
-    const SectionTable table = take_section_table(reader, flags);
+    const SectionTable table = take_section_table(reader, flags, info);
     const std::uint32_t computed = crc32c(stream.first(reader.position()));
     if (reader.take_u32() != computed) {
         throw StreamError("header checksum mismatch: the file is damaged");
@@ -306,10 +445,20 @@ ParsedStream parse_stream(BytesView stream, const Limits& limits) {
     check_header(info, table);
     check_limits(info, limits);
     std::size_t position = reader.position();
-    const BytesView payload = take_section(stream, position, table.payload);
+    const std::size_t first = position;
+    for (std::size_t i = 0; i < table.payload.size(); ++i) {
+        take_section(stream, position, table.payload[i], payload_name(info, i));
+        if (info.tiling) {
+            info.tiling->tile_sizes.push_back(table.payload[i].size);
+        }
+    }
+    const BytesView payload = stream.subspan(first, position - first);
+    if (payload.size() > std::numeric_limits<std::uint32_t>::max()) {
+        throw StreamError("invalid header: the tiles have 2^32 bytes or more together");
+    }
     for (std::size_t i = 0; i < kMetadata.size(); ++i) {
         if (const auto& section = table.metadata[i]) {
-            const BytesView bytes = take_section(stream, position, *section);
+            const BytesView bytes = take_section(stream, position, *section, kMetadata[i].name);
             info.*kMetadata[i].field = Bytes(bytes.begin(), bytes.end());
         }
     }
@@ -317,7 +466,7 @@ ParsedStream parse_stream(BytesView stream, const Limits& limits) {
         throw StreamError("trailing bytes after the last section: " +
                           std::to_string(stream.size() - position));
     }
-    return {std::move(info), payload};
+    return {std::move(info), payload, table.tiles};
 }
 
 }  // namespace cca

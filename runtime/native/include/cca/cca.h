@@ -143,6 +143,17 @@ typedef struct cca_padding {
     uint8_t bottom;
 } cca_padding;
 
+/* How a large picture is divided (docs/format.md, "Tiles"), from the padded picture's left upper
+ * corner on: into windows, which the transforms work on, and into tiles of some windows, which are
+ * coded one by one. Those at the right and at the bottom are as much smaller as is left. All four
+ * are 0 for a picture that is coded as a whole. */
+typedef struct cca_tiling {
+    uint32_t window_width; /* pixels, a multiple of CCA_HYPER_SCALE up to 16,320 */
+    uint32_t window_height;
+    uint32_t columns; /* windows side by side in a tile, 1 to 255 */
+    uint32_t rows;    /* windows one below the other in a tile, 1 to 255 */
+} cca_tiling;
+
 /* All that a stream holds. cca_stream_parse() fills it, cca_stream_write() reads it; set it to zero
  * before filling in your own. */
 typedef struct cca_stream_info {
@@ -152,10 +163,12 @@ typedef struct cca_stream_info {
     uint32_t entropy_mode;                     /* a cca_entropy_mode */
     uint8_t model_id[CCA_IDENTIFIER_BYTES];    /* the model that made it */
     uint8_t fingerprint[CCA_IDENTIFIER_BYTES]; /* native mode: the engine; else zero, and unread */
-    cca_view payload;                          /* the coder's, below 2^32 bytes */
+    cca_view payload;                          /* the coder's, below 2^32 bytes; all tiles' */
     cca_view icc;  /* ICC colour profile, at most 2^24 bytes; size 0 if there is none */
     cca_view exif; /* EXIF as in TIFF and JPEG, likewise */
     cca_view xmp;  /* XMP, UTF-8 text, likewise */
+    cca_tiling tiling;
+    cca_view tile_table; /* which part of the payload is whose, for cca_stream_tiles() */
 } cca_stream_info;
 
 #define CCA_DEFAULT_MAX_PIXELS ((uint64_t)1 << 28) /* a square of 16,384 pixels */
@@ -173,12 +186,50 @@ CCA_API cca_status cca_stream_parse(cca_view stream, uint64_t max_pixels, cca_st
 
 /* Puts a stream together.
  *
- * info    not null; read during the call. The payload is an encoder's.
+ * info    not null; read during the call. The payload is an encoder's. With a tiling it must be of
+ *         cca_stream_parse(): cca_stream_write_tiles() is for new ones.
  * stream  not null; gets the .cca file, which the caller frees with cca_bytes_free().
  *
  * CCA_ERROR_ARGUMENT if a field breaks its limits or padding does not reach a multiple of
  * CCA_HYPER_SCALE; CCA_ERROR_MEMORY. */
 CCA_API cca_status cca_stream_write(const cca_stream_info* info, cca_bytes** stream);
+
+/* A part of the picture that is coded by itself. */
+typedef struct cca_tile {
+    uint32_t left; /* pixels of the padded picture, multiples of CCA_HYPER_SCALE all */
+    uint32_t top;
+    uint32_t width;
+    uint32_t height;
+    cca_view payload; /* a whole payload for a decoder */
+} cca_tile;
+
+/* Number of tiles, row after row; 1 for a picture that is coded as a whole.
+ *
+ * info   not null; read during the call.
+ * count  not null.
+ *
+ * CCA_ERROR_ARGUMENT if a field breaks its limits. */
+CCA_API cca_status cca_stream_tile_count(const cca_stream_info* info, size_t* count);
+
+/* The tiles of a stream.
+ *
+ * info   not null; from cca_stream_parse().
+ * tiles  gets `count` tiles, with payloads that are parts of info->payload.
+ * count  what cca_stream_tile_count() gives.
+ *
+ * CCA_ERROR_ARGUMENT, _MEMORY. */
+CCA_API cca_status cca_stream_tiles(const cca_stream_info* info, cca_tile* tiles, size_t count);
+
+/* Puts together a stream of tiles.
+ *
+ * info      not null; read during the call, but for `payload` and `tile_table`.
+ * payloads  `count` payloads, of an encoder each.
+ * count     what cca_stream_tile_count() gives.
+ * stream    as for cca_stream_write().
+ *
+ * CCA_ERROR_ARGUMENT, _MEMORY. */
+CCA_API cca_status cca_stream_write_tiles(const cca_stream_info* info, const cca_view* payloads,
+                                          size_t count, cca_bytes** stream);
 
 /* The padding that `cca-run encode` chooses: the fewest pixels that reach multiples of
  * CCA_HYPER_SCALE, split evenly, the odd one right and below. The border pixels are repeated there.

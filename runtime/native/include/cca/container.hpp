@@ -16,6 +16,9 @@ using Identifier = std::array<std::uint8_t, 8>;
 /// The padded picture has sides that are multiples of this.
 inline constexpr unsigned kSideMultiple = 64;
 
+/// Longest side of a window.
+inline constexpr unsigned kMaxWindowSide = 255 * kSideMultiple;
+
 /// Most bytes of one metadata section.
 inline constexpr std::uint32_t kMaxMetadata = 16U << 20;
 
@@ -34,11 +37,31 @@ struct Padding {
     bool operator==(const Padding&) const = default;
 };
 
+/// How a large picture is divided, from its padded left upper corner on: into windows, which the
+/// transforms work on, and into tiles, each of some windows, which are coded one by one. At the
+/// right and at the bottom windows and tiles are as much smaller as the picture leaves them.
+struct Tiling {
+    std::uint16_t window_width = 0;  ///< pixels, a multiple of kSideMultiple up to kMaxWindowSide
+    std::uint16_t window_height = 0;
+    std::uint8_t columns = 0;  ///< windows side by side in a tile, at least 1
+    std::uint8_t rows = 0;
+    std::vector<std::uint32_t> tile_sizes;  ///< bytes of each tile's payload, row after row
+
+    bool operator==(const Tiling&) const = default;
+};
+
+/// Part of a picture that is counted in tiles.
+struct TileGrid {
+    std::uint32_t columns = 0;
+    std::uint32_t rows = 0;
+};
+
 /// What a stream says about itself. Both kinds of metadata and the fingerprint are opaque here.
 struct StreamInfo {
     std::uint16_t width = 0;  ///< pixels of the picture itself, at least 1
     std::uint16_t height = 0;
     Padding padding;
+    std::optional<Tiling> tiling;           ///< of a picture that is coded in parts
     Identifier model_id{};                  ///< the model that decodes it
     std::optional<Identifier> fingerprint;  ///< native entropy mode: the engine that decodes it
     std::optional<Bytes> icc;               ///< ICC colour profile
@@ -51,23 +74,33 @@ struct StreamInfo {
 /// Pixels of the padded picture, which is what a model works on: below 2^33.
 std::uint64_t padded_pixels(const StreamInfo& info) noexcept;
 
+/// How many tiles a tiled picture has across and down. `info.tiling` is there, with no zero in it.
+TileGrid tile_grid(const StreamInfo& info) noexcept;
+
 /// Throws std::invalid_argument, saying which field and why, unless a stream can carry `info`.
 void validate(const StreamInfo& info);
 
-/// The stream with this header and payload.
+/// The stream with this header and payload: of a tiled picture, all tiles' one after the other.
 ///
-/// @throws std::invalid_argument as validate() does, or if the payload has 2^32 bytes or more.
+/// @throws std::invalid_argument as validate() does, or if the payload has 2^32 bytes or more, or
+/// not those that the tiles have together.
 Bytes write_stream(const StreamInfo& info, BytesView payload);
 
-/// A stream taken apart; `payload` is a view of the bytes that were parsed.
+/// A stream taken apart; `payload` and `tile_table` are views of the bytes that were parsed.
 struct ParsedStream {
     StreamInfo info;
     BytesView payload;
+    BytesView tile_table;  ///< the section table's entries of tiles; empty without tiling
 };
+
+/// The sizes of tiles, out of `ParsedStream::tile_table`.
+///
+/// @throws StreamError if these are not whole entries.
+std::vector<std::uint32_t> read_tile_sizes(BytesView table);
 
 /// Checks every byte of `stream`: structure, checksums and `limits`.
 ///
-/// Allocates nothing but copies of metadata that are there.
+/// Allocates nothing but copies of metadata that are there, and a number for each tile that is.
 ///
 /// @throws LimitError if the picture is larger than `limits` allow.
 /// @throws StreamError at the first other thing wrong.

@@ -1,0 +1,136 @@
+"""A stored stream in tiles: decodes to the same latents for ever, and no change goes unnoticed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import struct
+from functools import partial
+from typing import Any
+
+import format_reference
+import numpy as np
+import pytest
+import tile_reference
+from cca_engines import available_engines, open_engine
+from cca_runtime import BadInputError
+from cca_runtime._core import StreamError, StreamInfo, parse_stream, write_stream
+from cca_runtime.bundle import open_bundle
+from cca_runtime.codec import Codec
+from cca_runtime.graph_runner import GraphRunner
+from cca_runtime.mirroring import mirroring_of
+from cca_runtime.part_coder import PartCoder
+from cca_runtime.stopwatch import Stopwatch
+from cca_runtime.tiling import Grid
+from locations import ROOT
+from table_files import read_table_file
+
+STREAMS = ROOT / "tests" / "data" / "streams"
+STREAM = (STREAMS / "tiled" / "six-150x100.cca").read_bytes()
+Y_HATS: list[str] = json.loads((STREAMS / "tiled" / "y_hat.json").read_text())
+INFO, PAYLOAD = parse_stream(STREAM)
+HEADER = len(STREAM) - len(PAYLOAD) - 4
+
+
+@pytest.fixture(scope="module", params=available_engines())
+def codec(request: pytest.FixtureRequest) -> Codec:
+    return Codec(open_bundle(STREAMS / "model.bundle"), open_engine(request.param))
+
+
+def digest(y_hat: Any) -> str:
+    integers = 128 * np.asarray(y_hat).astype(np.float64)
+    return hashlib.sha256(np.ascontiguousarray(integers, "<i4").tobytes()).hexdigest()
+
+
+def tile_payload(number: int) -> bytes:
+    start = sum(INFO.tile_sizes[:number])
+    return PAYLOAD[start : start + INFO.tile_sizes[number]]
+
+
+def test_it_is_in_six_tiles() -> None:
+    assert INFO.tiling == (64, 64, 1, 1)
+    assert len(INFO.tile_sizes) == len(set(Y_HATS)) == 6
+
+
+def test_each_tile_decodes_to_the_same_latents(
+    codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = Grid.of(INFO)
+    found: dict[int, str] = {}
+    read = PartCoder.read
+
+    def spy(self: PartCoder, payloads: list[bytes], *rest: Any) -> Any:
+        y_hat = read(self, payloads, *rest)
+        number = [tile_payload(n) for n in range(6)].index(payloads[0])
+        mirroring = mirroring_of(grid.tiles.box(number), grid.picture)
+        found[number] = digest(mirroring.inner(self.to_host(y_hat), 4))
+        return y_hat
+
+    monkeypatch.setattr(PartCoder, "read", spy)
+    assert codec.decode(STREAM).shape == (100, 150, 3)
+    assert [found[number] for number in range(6)] == Y_HATS
+
+
+def test_a_slow_decoder_gets_the_same_latents(codec: Codec) -> None:
+    sets = read_table_file((STREAMS / "model.bundle" / "tables.bin").read_bytes())
+    tables = [[format_reference.Table(cdf, first) for first, cdf in rows] for rows in sets]
+    run = partial(GraphRunner(codec.bundle, codec.engine).run, watch=Stopwatch())
+    tiles = format_reference.parse(STREAM).tiles
+    y_hats = [tile_reference.decode_tile(codec, run, tables, tile, 192, 128) for tile in tiles]
+    assert [digest(y_hat) for y_hat in y_hats] == Y_HATS
+
+
+def test_every_flipped_bit_and_every_truncation_is_noticed() -> None:
+    for bit in range(8 * len(STREAM)):
+        changed = bytearray(STREAM)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(StreamError):
+            parse_stream(changed)
+    for size in range(len(STREAM)):
+        with pytest.raises(StreamError):
+            parse_stream(STREAM[:size])
+    with pytest.raises(StreamError, match="trailing"):
+        parse_stream(STREAM + b"?")
+
+
+def test_every_flipped_bit_of_a_header_with_a_new_checksum() -> None:
+    codec = Codec(open_bundle(STREAMS / "model.bundle"), open_engine("onnxruntime"))
+    accepted = 0
+    for bit in range(8 * HEADER):
+        header = bytearray(STREAM[:HEADER])
+        header[bit // 8] ^= 1 << bit % 8
+        checksum = struct.pack("<I", format_reference.crc32c(header))
+        forged = bytes(header) + checksum + STREAM[HEADER + 4 :]
+        try:
+            info, payload = parse_stream(forged)
+        except StreamError:
+            continue
+        accepted += 1
+        assert write_stream(info, payload) == forged, "there is one stream for this header"
+        with contextlib.suppress(BadInputError):
+            assert codec.decode(forged).shape == (info.height, info.width, 3)
+    assert accepted >= 64, "any model id is as good as another, for the container"
+
+
+def test_a_changed_tile_with_a_new_checksum_changes_no_other() -> None:
+    """Whoever forges checksums gets an error that names the tile, or other pixels there."""
+    codec = Codec(open_bundle(STREAMS / "model.bundle"), open_engine("onnxruntime"))
+    names = ("width", "height", "padding", "model_id", "entropy_mode", "tiling", "tile_sizes")
+    info = StreamInfo(**{name: getattr(INFO, name) for name in names})
+    whole = codec.decode(STREAM)
+    start = sum(INFO.tile_sizes[:5])
+    refusals = []
+    for position in range(start, len(PAYLOAD), 3):
+        forged = bytearray(PAYLOAD)
+        forged[position] ^= 16
+        stream = write_stream(info, bytes(forged))
+        try:
+            assert codec.decode(stream).shape == whole.shape
+        except BadInputError as error:
+            refusals.append(str(error))
+        # The first window sees tiles 0, 1, 3 and 4, and so does nothing of tile 5.
+        region = codec.decode(stream, region=(0, 0, 20, 20))
+        np.testing.assert_array_equal(region, whole[:20, :20])
+    assert refusals
+    assert all(refusal.startswith("tile in column 2, row 1: ") for refusal in refusals)
