@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 import onnx
 import pytest
-from cca_runtime._core import parse_stream, write_stream
+from cca_runtime._core import StreamInfo, parse_stream, write_stream
 from forgery import edit, put_file
 from locations import ROOT
 
@@ -176,6 +177,23 @@ def test_damage_that_no_checksum_shows(
     info, payload = parse_stream(stream)
     data = write_stream(info, payload[: len(payload) // 2])
     check_refused(program, "decode", exact_bundle, data, tmp_path)
+
+
+def test_tiles_are_refused(program: Path, exact_bundle: Path, tmp_path: Path) -> None:
+    info = StreamInfo(
+        width=128,
+        height=64,
+        padding=(0, 0, 0, 0),
+        model_id=bytes.fromhex(
+            json.loads((exact_bundle / "manifest.json").read_text())["model_id"]
+        ),
+        entropy_mode="exact",
+        tiling=(64, 64, 1, 1),
+        tile_sizes=[5, 5],
+    )
+    data = write_stream(info, bytes(10))
+    message = check_refused(program, "decode", exact_bundle, data, tmp_path)
+    assert "in tiles, which this program does not decode" in message
 
 
 def test_another_models_stream(program: Path, exact_bundle: Path, tmp_path: Path) -> None:
