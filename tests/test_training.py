@@ -111,12 +111,12 @@ def test_learning_rate_rises_stays_and_falls_to_zero() -> None:
     schedule = Schedule(steps=10_000, peak=1.0)
     rates = [schedule.learning_rate(step) for step in range(10_000)]
     assert rates[0] < 0.01
-    assert rates[300:4000] == [1.0] * 3700
-    assert all(a > b for a, b in itertools.pairwise(rates[4000:]))
+    assert rates[300:6000] == [1.0] * 5700
+    assert all(a > b for a, b in itertools.pairwise(rates[6000:]))
     assert rates[-1] < 1e-6
     sizes = [shape.size for shape in schedule.batch_shapes()]
     assert sizes == sorted(sizes)
-    assert sizes[5999:6001] == [128, 256]
+    assert sizes[7499:7501] == [128, 256]
 
 
 def test_gaussian_bits_are_those_of_the_coder_s_tables() -> None:

@@ -124,7 +124,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder")
     parser.add_argument("--init", type=Path, metavar="CHECKPOINT", help="to start from")
-    parser.add_argument("--steps", type=int, default=40_000, help="(default: 40000)")
+    parser.add_argument("--steps", type=int, default=13_000, help="(default: 13000)")
     parser.add_argument(
         "--lambda", dest="trade_off", type=float, default=0.013, help="(default: 0.013)"
     )

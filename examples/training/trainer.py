@@ -164,7 +164,7 @@ class Trainer:
         _write({"state_dict": halves}, folder / "model.pth")
 
     def resume(self, folder: Path) -> None:
-        """Continue from `state.pt`.
+        """Continue from `state.pt`, which may be of a longer or shorter run in its flat part.
 
         Raises:
             StateError: The state was saved with other settings.
@@ -172,6 +172,9 @@ class Trainer:
         state = torch.load(folder / "state.pt", map_location=self._device, weights_only=True)
         settings, saved = asdict(self.settings), state["settings"]
         changed = [name for name in settings if settings[name] != saved.get(name)]
+        lengths = (settings["steps"], saved["steps"])
+        if state["step"] <= min(Schedule(n, settings["learning_rate"]).flat_steps for n in lengths):
+            changed = [name for name in changed if name != "steps"]
         if changed:
             raise StateError(
                 f"{folder} holds a run with another {', '.join(changed)} "
