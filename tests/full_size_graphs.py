@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 import torch
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, exact_graphs
+from cca_export.folding import folded
 from cca_export.graphs import CodecGraph
 from cca_export.onnx_writer import onnx_model
 from full_size_checkpoint import PUBLISHED, random_network
@@ -32,7 +33,7 @@ def export_full_size(names: Iterable[str]) -> dict[str, tuple[bytes, dict[str, s
 def _export(name: str) -> tuple[bytes, dict[str, str]]:
     graph = _graphs()[name]
     types = {spec.name: spec.dtype for spec in (*graph.inputs, *graph.outputs)}
-    return onnx_model(graph), types
+    return onnx_model(folded(graph)), types
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from cca_engines.registry import (
     fingerprint_backend,
     open_engine,
     optimisations,
+    precisions,
 )
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "fingerprint_backend",
     "open_engine",
     "optimisations",
+    "precisions",
 ]

@@ -21,7 +21,7 @@ Tensor: TypeAlias = Any
 """A value on an engine's device. On a CPU engine this is a numpy array."""
 
 
-Precision: TypeAlias = Literal["float32", "float16"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
 
 class EngineError(Exception):
@@ -143,12 +143,15 @@ class Engine(Protocol):
         """How many pictures of one size it would rather run a graph on at once."""
         ...
 
-    def load(self, model: bytes, name: str) -> Graph:
+    def load(self, model: bytes, name: str, precision: Precision = "float32") -> Graph:
         """Load an ONNX model.
 
         Args:
             model: The serialised ONNX model.
             name: What to call it in errors.
+            precision: What its float32 may be computed in: this engine's `precision`, or
+                float32 for a graph that has to be exact. What the model itself has in float16
+                stays so.
 
         Raises:
             EngineError: The backend cannot load this model.

@@ -25,6 +25,7 @@ _LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 OPTIMISATIONS = tuple(_LEVELS)
+PRECISIONS: tuple[Precision, ...] = ("float32",)
 _DEFAULT_OPTIMISATION = "all"
 
 # Warnings about graph optimisation are for the exporter's developers, not for
@@ -92,7 +93,12 @@ class OnnxRuntimeEngine(HostMemory):
             f"{self._threads} threads, {instruction_set()}"
         )
 
-    def load(self, model: bytes, name: str) -> OnnxRuntimeGraph:
+    def load(
+        self,
+        model: bytes,
+        name: str,
+        precision: Precision = "float32",  # noqa: ARG002 - it has no other
+    ) -> OnnxRuntimeGraph:
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
         options = ort.SessionOptions()
         options.log_severity_level = _LOG_ERRORS_ONLY
@@ -121,6 +127,7 @@ def open_engine(
     *,
     threads: int | None = None,
     optimisation: str | None = None,
+    precision: Precision | None = None,  # noqa: ARG001 - there is one
     plans: PlanOptions | None = None,  # noqa: ARG001 - it compiles while loading
 ) -> OnnxRuntimeEngine:
     """The engine on this machine's CPU (see `cca_engines.registry.open_engine`)."""

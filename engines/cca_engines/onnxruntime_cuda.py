@@ -33,6 +33,7 @@ _DEVICE = ("cuda", 0)
 # products. ONNX Runtime's own default compares several by timing them: results would not repeat.
 _ALGORITHMS = {"default": "DEFAULT", "heuristic": "HEURISTIC"}
 OPTIMISATIONS = tuple(_ALGORITHMS)
+PRECISIONS: tuple[Precision, ...] = ("float32",)
 _DEFAULT_OPTIMISATION = "default"
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -172,7 +173,12 @@ class OnnxRuntimeCudaEngine(CudaMemory):
             f"{shared.device}"
         )
 
-    def load(self, model: bytes, name: str) -> OnnxRuntimeCudaGraph:
+    def load(
+        self,
+        model: bytes,
+        name: str,
+        precision: Precision = "float32",  # noqa: ARG002 - it has no other
+    ) -> OnnxRuntimeCudaGraph:
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
         return OnnxRuntimeCudaGraph(model, name, self)
 
@@ -212,6 +218,7 @@ def open_engine(
     *,
     threads: int | None = None,  # noqa: ARG001 - the GPU has its own
     optimisation: str | None = None,
+    precision: Precision | None = None,  # noqa: ARG001 - there is one
     plans: PlanOptions | None = None,  # noqa: ARG001 - it compiles nothing
 ) -> Engine:
     """The engine on this machine's GPU (see `cca_engines.registry.open_engine`).

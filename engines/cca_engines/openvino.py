@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, in float32 throughout."""
+"""OpenVINO on the CPU, in float32 or bfloat16."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from cca_engines.processor import instruction_set, usable_cores
 OPTIMISATIONS: tuple[str, ...] = ()
 """OpenVINO decides by itself."""
 
-# On processors with bfloat16 the default is to compute in it, silently.
-_PRECISION = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+_HINTS: Mapping[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
+PRECISIONS: tuple[Precision, ...] = tuple(_HINTS)
 
 
 class OpenVinoGraph:
@@ -66,32 +66,49 @@ class OpenVinoGraph:
 
 
 class OpenVinoEngine(HostMemory):
-    """OpenVINO's CPU plugin in float32."""
+    """OpenVINO's CPU plugin."""
 
     name = "openvino"
     deterministic = True
-    precision: Precision = "float32"
     batch = 1  # one keeps all cores busy
 
-    def __init__(self, threads: int, streams: int = 1) -> None:
-        """Share threads out to streams, each of which runs one request at a time."""
+    def __init__(self, threads: int, precision: Precision, streams: int = 1) -> None:
+        """Share threads out to streams, each of which runs one request at a time.
+
+        Raises:
+            EngineError: The processor does not have this precision.
+        """
+        self.precision: Precision = precision
         self._threads = threads
         self._streams = streams
         self._core = ov.Core()
+        if precision == "bfloat16" and "BF16" not in self._capabilities:
+            raise EngineError(
+                f"this processor does not compute in {precision}: leave the precision out"
+            )
+
+    @property
+    def _capabilities(self) -> Sequence[str]:
+        """What the processor can compute in, and other features, by OpenVINO's names."""
+        # OpenVINO emulates bfloat16 on processors with AVX-512 alone, more slowly than float32.
+        found: Sequence[str] = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return found
 
     @property
     def description(self) -> str:
         """Version, settings and processor (see `cca_engines.engine.Engine.description`)."""
         shared = f" in {self._streams} streams" if self._streams > 1 else ""
         return (
-            f"openvino {ov.__version__} float32, {self._threads} threads{shared}, "
+            f"openvino {ov.__version__} {self.precision}, {self._threads} threads{shared}, "
             f"{instruction_set()}"
         )
 
-    def load(self, model: bytes, name: str) -> OpenVinoGraph:
+    def load(self, model: bytes, name: str, precision: Precision = "float32") -> OpenVinoGraph:
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
         settings = {
-            **_PRECISION,
+            # Without these, what the processor has decides.
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
             "INFERENCE_NUM_THREADS": self._threads,
             "NUM_STREAMS": self._streams,
         }
@@ -104,7 +121,9 @@ class OpenVinoEngine(HostMemory):
     def among(self, workers: int) -> OpenVinoEngine:
         """An engine with a stream for each worker, as far as there are threads."""
         streams = min(workers, self._threads)
-        return self if streams == self._streams else OpenVinoEngine(self._threads, streams)
+        if streams == self._streams:
+            return self
+        return OpenVinoEngine(self._threads, self.precision, streams)
 
     def twin(self) -> OpenVinoEngine:
         """The engine itself: only requests have state."""
@@ -115,7 +134,12 @@ def open_engine(
     *,
     threads: int | None = None,
     optimisation: None = None,  # noqa: ARG001 - it has no levels
+    precision: Precision | None = None,
     plans: PlanOptions | None = None,  # noqa: ARG001 - it compiles while loading
 ) -> OpenVinoEngine:
-    """The engine on this machine's CPU (see `cca_engines.registry.open_engine`)."""
-    return OpenVinoEngine(threads or usable_cores())
+    """The engine on this machine's CPU (see `cca_engines.registry.open_engine`).
+
+    Raises:
+        EngineError: The processor does not have this precision.
+    """
+    return OpenVinoEngine(threads or usable_cores(), precision or PRECISIONS[0])

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from cca_engines.cuda.driver import has_gpu
-from cca_engines.engine import Engine, EngineError, PlanOptions
+from cca_engines.engine import Engine, EngineError, PlanOptions, Precision
 
 FINGERPRINT_BYTES = 8
 
@@ -22,8 +22,9 @@ DEFAULT_ENGINE = "onnxruntime"
 class _Backend(NamedTuple):
     """Where a backend is found.
 
-    Its module has `open_engine(*, threads, optimisation, plans)` and `OPTIMISATIONS`,
-    the names of its optimisation levels: empty if it has none to choose from.
+    Its module has `open_engine(*, threads, optimisation, precision, plans)` and
+    `OPTIMISATIONS`, the names of its optimisation levels, empty if it has none to choose
+    from; and `PRECISIONS`, the default first.
 
     Attributes:
         module: The name of its module.
@@ -108,11 +109,24 @@ def optimisations(name: str) -> tuple[str, ...]:
     return levels
 
 
+def precisions(name: str) -> tuple[Precision, ...]:
+    """What engine `name` computes in where it need not be exact, the default first.
+
+    A processor may lack one of them, which opening it will say.
+
+    Raises:
+        EngineError: As `optimisations`.
+    """
+    choice: tuple[Precision, ...] = _import_backend(name).PRECISIONS
+    return choice
+
+
 def open_engine(
     name: str,
     *,
     threads: int | None = None,
     optimisation: str | None = None,
+    precision: Precision | None = None,
     plans: PlanOptions | None = None,
 ) -> Engine:
     """Open a backend by name; the backend's library is imported here and not before.
@@ -122,6 +136,8 @@ def open_engine(
         threads: Threads a graph runs on; None for one a processor core.
         optimisation: One of the engine's `optimisations`; None for its default, which
             is the fastest that computes exact graphs exactly.
+        precision: What graphs that need not be exact are computed in; None for the engine's
+            default.
         plans: Where compiled plans lie, for engines that compile graphs.
 
     Raises:
@@ -136,7 +152,14 @@ def open_engine(
             f"engine '{name}' has no optimisation level '{optimisation}': "
             + (f"choose one of {known}" if known else "it has none to choose from")
         )
-    engine: Engine = module.open_engine(threads=threads, optimisation=optimisation, plans=plans)
+    if precision is not None and precision not in module.PRECISIONS:
+        raise EngineError(
+            f"engine '{name}' does not compute in {precision}, only in "
+            f"{' or '.join(module.PRECISIONS)}"
+        )
+    engine: Engine = module.open_engine(
+        threads=threads, optimisation=optimisation, precision=precision, plans=plans
+    )
     return engine
 
 

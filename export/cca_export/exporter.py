@@ -17,6 +17,7 @@ from cca_export.checkpoint import CheckpointError, load_network
 from cca_export.complexity import complexity
 from cca_export.exact.cost import ExactCost, exact_cost
 from cca_export.exact.export import ExactExport, build_exact, proof_to_json
+from cca_export.folding import folded
 from cca_export.graphs import codec_graphs
 from cca_export.half.export import HalfExport
 from cca_export.onnx_writer import onnx_model
@@ -104,7 +105,7 @@ def export_bundle(
         graphs = exact.graphs if exact else list(codec_graphs(network))
         for number, graph in enumerate(graphs, 1):
             progress(f"exporting and checking graph {number} of {len(graphs)}: {graph.name}")
-            model = onnx_model(graph)
+            model = onnx_model(folded(graph))
             bundle.add_graph(graph, model)
             variants = half.add(graph, bundle, checker) if half else []
             comparisons = tuple(checker.check(graph, model))

@@ -22,7 +22,7 @@ from cca_export.architecture import (
 )
 
 _IMAGE_CHANNELS = 3
-_LAYER_NORM_EPSILON = 1e-6
+LAYER_NORM_EPSILON = 1e-6
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -47,7 +47,7 @@ class ChannelLayerNorm(nn.Module):
         """Normalise `x` [N, C, H, W] with the biased variance of its C channels."""
         # Moving the channels last and back costs engines less than means over the second axis.
         x = x.permute(0, 2, 3, 1)
-        x = F.layer_norm(x, self.weight.shape, self.weight, self.bias, _LAYER_NORM_EPSILON)
+        x = F.layer_norm(x, self.weight.shape, self.weight, self.bias, LAYER_NORM_EPSILON)
         return x.permute(0, 3, 1, 2)
 
 

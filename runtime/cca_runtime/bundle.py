@@ -63,6 +63,11 @@ class Bundle:
         return {name for name in self.prior_graphs if "averages" in graphs[name]["inputs"]}
 
     @property
+    def exact_graphs(self) -> Sequence[str]:
+        """The graphs that every engine has to compute to the same values."""
+        return self.prior_graphs if self.entropy_mode == "exact" else ()
+
+    @property
     def files(self) -> list[BundleFile]:
         """Every file of the bundle but the manifest."""
         vectors = [self.conformance.file] if self.conformance else []

@@ -13,6 +13,7 @@ from cca_engines import (
     DEFAULT_ENGINE,
     Engine,
     EngineError,
+    Precision,
     engines_by_speed,
     open_engine,
 )
@@ -71,6 +72,7 @@ def load(
     path_or_name: str | os.PathLike[str] | None = None,
     engine: str = DEFAULT_ENGINE,
     *,
+    precision: Precision | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int = _WORKERS,
     tile: int | str | None = BY_MEMORY,
@@ -85,6 +87,8 @@ def load(
             package, or None for the default model.
         engine: The backend that runs the graphs; `auto` for the fastest that works here (why
             others do not is logged).
+        precision: What it computes in where results need not be exact; None for its default.
+            `openvino` has `float32` and, on processors that have it, `bfloat16`.
         max_pixels: Streams and pictures of more pixels than this, padding included,
             are refused.
         workers: Pictures that are coded at once, of a list or for threads; and tiles.
@@ -95,33 +99,31 @@ def load(
 
     Raises:
         BadInputError: No such bundle, or it is broken; no such tile.
-        FailureError: The engine is unknown or not installed, cannot be used here, or does
-            not compute the model exactly.
+        FailureError: The engine is unknown or not installed, cannot be used here, does not
+            have this precision, or does not compute the model exactly.
     """
     bundle = open_bundle(path_or_name)
+
+    def opened(name: str) -> Codec:
+        try:
+            backend = open_engine(name, precision=precision, plans=plan_options(bundle))
+        except EngineError as error:
+            raise FailureError(str(error)) from error
+        codec = Codec(bundle, backend, max_pixels=max_pixels, workers=workers, tile=tile)
+        codec.check_engine()
+        return codec
+
     if engine != FASTEST:
-        return _load(bundle, engine, max_pixels, workers, tile)
+        return opened(engine)
     *faster, surest = engines_by_speed()
     for name in faster:
         try:
-            codec = _load(bundle, name, max_pixels, workers, tile)
+            codec = opened(name)
             codec.load_prior()
             return codec
         except FailureError as error:
             _log.info("engine %s cannot be used: %s", name, error)
-    return _load(bundle, surest, max_pixels, workers, tile)
-
-
-def _load(
-    bundle: Bundle, engine: str, max_pixels: int, workers: int, tile: int | str | None
-) -> Codec:
-    try:
-        opened = open_engine(engine, plans=plan_options(bundle))
-    except EngineError as error:
-        raise FailureError(str(error)) from error
-    codec = Codec(bundle, opened, max_pixels=max_pixels, workers=workers, tile=tile)
-    codec.check_engine()
-    return codec
+    return opened(surest)
 
 
 class Codec:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from cca_engines import Engine, EngineError, Graph, Tensor
+from cca_engines import Engine, EngineError, Graph, Precision, Tensor
 
 from cca_runtime.bundle import Bundle
 from cca_runtime.errors import BadInputError, FailureError
@@ -93,9 +93,11 @@ class GraphRunner:
             return list(pool.map(self._load, names))
 
     def _load(self, name: str) -> Graph:
-        model = self._bundle.read_graph(name, self._engine.precision)
+        exact = name in self._bundle.exact_graphs
+        precision: Precision = "float32" if exact else self._engine.precision
+        model = self._bundle.read_graph(name, precision)
         with engine_failures(self._engine):
-            return self._engine.load(model, name)
+            return self._engine.load(model, name, precision)
 
 
 @contextmanager

@@ -155,8 +155,8 @@ class _CountedEngine:
     def batch(self) -> int:
         return self._engine.batch
 
-    def load(self, model: bytes, name: str) -> Graph:
-        return _CountedGraph(self._engine.load(model, name), name, self)
+    def load(self, model: bytes, name: str, precision: Precision = "float32") -> Graph:
+        return _CountedGraph(self._engine.load(model, name, precision), name, self)
 
     def empty(self, shape: Sequence[int], dtype: DTypeLike) -> Tensor:
         return self.count(TRANSFER, lambda: self._engine.empty(shape, dtype))

@@ -17,6 +17,7 @@ from cca_engines.tensorrt.module import TensorRt, load_tensorrt
 from cca_engines.tensorrt.provide import provide_plan
 
 OPTIMISATIONS = ("streams", "graphs")
+PRECISIONS: tuple[Precision, ...] = ("float16",)
 """Kernels put on the stream one by one, or repeated runs as CUDA graphs; results are the same."""
 _DEFAULT_OPTIMISATION = "graphs"
 
@@ -70,7 +71,12 @@ class TensorRtEngine(CudaMemory):
         """Module, GPU and driver (see `cca_engines.engine.Engine.description`)."""
         return f"{self.name} {self._shared.library.version} {self.precision}, {self._shared.device}"
 
-    def load(self, model: bytes, name: str) -> TensorRtGraph:
+    def load(
+        self,
+        model: bytes,
+        name: str,
+        precision: Precision = "float32",  # noqa: ARG002 - networks are strongly typed
+    ) -> TensorRtGraph:
         """Load the plan of an ONNX model, or build it (see `cca_engines.engine.Engine.load`)."""
         shared = self._shared
         with shared.loading:
@@ -110,6 +116,7 @@ def open_tensorrt(
     *,
     threads: int | None = None,  # noqa: ARG001 - the GPU has its own
     optimisation: str | None = None,
+    precision: Precision | None = None,  # noqa: ARG001 - there is one
     plans: PlanOptions | None = None,
 ) -> Engine:
     """Engine `tensorrt` or `tensorrt-rtx` (see `cca_engines.registry.open_engine`).

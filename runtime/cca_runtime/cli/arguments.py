@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 _MOST_THREADS = 1024
+_PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 _ENCODE = """\
 Encode pictures to .cca files.
@@ -211,6 +212,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="what runs the graphs: onnxruntime (default), openvino, tensorrt, tensorrt-rtx, cuda; "
         "auto: the fastest that works here",
     )
+    parser.add_argument(
+        "--precision",
+        type=_precision,
+        metavar="fp32|bf16|fp16",
+        help="what the engine computes in where results need not be exact (default: its own; "
+        "openvino has fp32 and, if the processor does, bf16)",
+    )
 
 
 def _thread_counts(text: str) -> list[int]:
@@ -218,6 +226,12 @@ def _thread_counts(text: str) -> list[int]:
     if max(counts) > _MOST_THREADS:
         raise argparse.ArgumentTypeError(f"must be at most {_MOST_THREADS}")
     return counts
+
+
+def _precision(text: str) -> str:
+    if text not in _PRECISIONS:
+        raise argparse.ArgumentTypeError(f"must be {' or '.join(_PRECISIONS)}")
+    return _PRECISIONS[text]
 
 
 def _tile(text: str) -> int | str | None:
