@@ -190,26 +190,27 @@ class ExactLayerNorm(nn.Module):
         starts = [SEGMENT * sum(_SEGMENT_STEPS[:i]) for i in range(len(_SEGMENT_STEPS))]
         factors = [1.0 / step for step in _SEGMENT_STEPS]
         offsets = [-start / step for start, step in zip(starts, _SEGMENT_STEPS, strict=True)]
-        self.register_buffer("segment_factor", torch.tensor(factors))
-        self.register_buffer("segment_offset", torch.tensor(offsets))
+        self.register_buffer("segment_factor", torch.tensor(factors)[:, None, None])
+        self.register_buffer("segment_offset", torch.tensor(offsets)[:, None, None])
 
     segment_factor: Tensor
     segment_offset: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """Integers [N, C, H, W] within `RESIDUAL` to integers within `NORMALISED`."""
-        # Channels last: engines add up neighbours in memory several times faster.
-        x = x.permute(0, 2, 3, 1)
-        total = x.sum(3, keepdim=True)
+        total = x.sum(1, keepdim=True)
         mean = torch.floor(total * self.reciprocal + self.half_up)
         deviation = (x - mean).clamp(*RESIDUAL)
-        squares = torch.round(deviation * deviation * self.square_factor).sum(3, keepdim=True)
-        segments = torch.floor(squares * self.segment_factor + self.segment_offset)
-        entry = segments.clamp(0, SEGMENT).sum(3)
-        normalised = torch.round(deviation * self.inverse_deviation.column(entry))
+        squares = torch.round(deviation * deviation * self.square_factor).sum(1, keepdim=True)
+        normalised = torch.round(deviation * self.inverse_deviation(self.entry(squares)))
         if self.may_overflow:
             normalised = normalised.clamp(*NORMALISED)
-        return normalised.permute(0, 3, 1, 2)
+        return normalised
+
+    def entry(self, squares: Tensor) -> Tensor:
+        """Where the table has sums S, [N, 1, H, W]: integers of the same shape."""
+        segments = torch.floor(squares * self.segment_factor + self.segment_offset)
+        return segments.clamp(0, SEGMENT).sum(1, keepdim=True)
 
 
 def square_shift(channels: int) -> int:

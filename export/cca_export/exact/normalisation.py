@@ -10,7 +10,6 @@ from cca_export.exact.layers import (
     EXACT_INTEGER,
     NORMALISED,
     RESIDUAL,
-    SEGMENT,
     ExactLayerNorm,
     square_shift,
     squares_of_entries,
@@ -39,8 +38,7 @@ def _largest_output(layer: ExactLayerNorm) -> int:
     """Bound on a normalised magnitude: a deviation d alone makes S at least Round(d^2 2^-k)."""
     deviation = torch.arange(RESIDUAL.high + 1, dtype=torch.float64)
     squares = torch.round(deviation * deviation * layer.square_factor).float()
-    segments = torch.floor(squares[:, None] * layer.segment_factor + layer.segment_offset)
-    entry = segments.clamp(0, SEGMENT).sum(1)
+    entry = layer.entry(squares[:, None, None, None]).flatten()
     return int(torch.round(deviation * layer.inverse_deviation(entry)).max())
 
 
