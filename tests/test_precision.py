@@ -90,7 +90,7 @@ def test_streams_are_for_every_engine_and_as_good(chelsea: NDArray[np.uint8]) ->
 def test_a_processor_without_bfloat16_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     from cca_engines.openvino import OpenVinoEngine
 
-    def without(self: OpenVinoEngine) -> Sequence[str]:
+    def without(_: OpenVinoEngine) -> Sequence[str]:
         return ["FP32", "INT8"]
 
     monkeypatch.setattr(OpenVinoEngine, "_capabilities", property(without))
