@@ -47,6 +47,12 @@ class Curve:
         self._logarithms = np.log([point.size for point in ordered])
 
     @property
+    def points(self) -> list[Point]:
+        """By ascending PSNR."""
+        sizes = np.exp(self._logarithms)
+        return [Point(*pair) for pair in zip(sizes.tolist(), self._decibels.tolist(), strict=True)]
+
+    @property
     def span(self) -> tuple[float, float]:
         """Lowest and highest PSNR."""
         return float(self._decibels[0]), float(self._decibels[-1])
