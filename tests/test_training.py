@@ -78,6 +78,23 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert weights(model) == weights(whole.average.half().float())
 
 
+def test_a_run_may_be_given_another_length_while_its_learning_rate_is_flat(tmp_path: Path) -> None:
+    """Up to there both lengths take the very same steps."""
+    short, long = (dataclasses.replace(SETTINGS, steps=steps) for steps in (10, 40))
+    images = torch.zeros(1, 3, 64, 64)
+    trainer = tiny_trainer(long)
+    for _ in range(6):
+        trainer.train_step(images)
+    trainer.save(tmp_path)
+    shortened = tiny_trainer(short)
+    shortened.resume(tmp_path)
+    assert weights(shortened.network) == weights(trainer.network)
+    trainer.train_step(images)
+    trainer.save(tmp_path)
+    with pytest.raises(StateError, match=r"another steps \(40\)"):
+        tiny_trainer(short).resume(tmp_path)
+
+
 def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path) -> None:
     tiny_trainer().save(tmp_path)
     other = dataclasses.replace(SETTINGS, trade_off=0.02)
