@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,24 +60,32 @@ def in_torch(network: CcaNetwork) -> Run:
 
 
 class Exported:
-    """A network's graphs, exported when first used and run on ONNX Runtime."""
+    """A network's graphs, exported when first used and run on ONNX Runtime.
 
-    def __init__(self, network: CcaNetwork) -> None:
+    Attributes:
+        models: What was exported, by graph; may hold some from the start.
+    """
+
+    def __init__(self, network: CcaNetwork, models: Mapping[str, bytes] | None = None) -> None:
         self.graphs = {graph.name: graph for graph in codec_graphs(network)}
-        self.models: dict[str, bytes] = {}
+        self.models = dict(models or {})
         self._loaded: dict[str, Graph] = {}
         self._engine = open_engine("onnxruntime")
 
     def __call__(self, name: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         if name not in self._loaded:
-            self.models[name] = onnx_model(folded(self.graphs[name]))
+            if name not in self.models:
+                self.models[name] = onnx_model(folded(self.graphs[name]))
             self._loaded[name] = self._engine.load(self.models[name], name)
         return self._loaded[name].run(inputs)
 
 
-@cache
-def exported(checkpoint: str) -> Exported:
-    return Exported(network_of(checkpoint))
+@pytest.fixture(scope="module")
+def exported(native_bundle: Path) -> Callable[[str], Exported]:
+    """By checkpoint."""
+    stored = {path.stem: path.read_bytes() for path in (native_bundle / "graphs").glob("*.onnx")}
+    models = {"cca-small": stored}
+    return cache(lambda name: Exported(network_of(name), models.get(name)))
 
 
 def encode(run: Run, image: NDArray[np.uint8], groups: int) -> dict[str, NDArray[Any]]:
@@ -117,7 +126,9 @@ def golden(picture: str) -> dict[str, NDArray[Any]]:
 
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
 @pytest.mark.parametrize("picture", CHECKPOINT_OF_PICTURE)
-def test_every_value_is_the_references(picture: str, backend: str) -> None:
+def test_every_value_is_the_references(
+    picture: str, backend: str, exported: Callable[[str], Exported]
+) -> None:
     checkpoint = CHECKPOINT_OF_PICTURE[picture]
     run = in_torch(network_of(checkpoint)) if backend == "torch" else exported(checkpoint)
     reference = golden(picture)
@@ -135,7 +146,7 @@ def test_every_value_is_the_references(picture: str, backend: str) -> None:
     assert np.mean(difference > 0) <= 0.001
 
 
-def test_exported_graphs_have_the_declared_signature() -> None:
+def test_exported_graphs_have_the_declared_signature(exported: Callable[[str], Exported]) -> None:
     for checkpoint in set(CHECKPOINT_OF_PICTURE.values()):
         run = exported(checkpoint)
         encode(run, golden("chelsea")["image"][None, :64, :64], len(run.graphs) - 3)
@@ -157,7 +168,7 @@ def signature(value: onnx.ValueInfoProto) -> TensorSpec:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (64, 192), (256, 128)])
-def test_graphs_take_any_size(size: tuple[int, int]) -> None:
+def test_graphs_take_any_size(size: tuple[int, int], exported: Callable[[str], Exported]) -> None:
     image = golden("chelsea")["image"][None, : size[0], : size[1]]
     found = encode(exported("random-2groups"), image, groups=2)
     expected = encode(in_torch(network_of("random-2groups")), image, groups=2)
@@ -168,7 +179,7 @@ def test_graphs_take_any_size(size: tuple[int, int]) -> None:
         assert np.mean(np.abs(found[name] - value) > TOLERANCE) <= 0.002
 
 
-def test_a_batch_gives_what_its_pictures_give_alone() -> None:
+def test_a_batch_gives_what_its_pictures_give_alone(exported: Callable[[str], Exported]) -> None:
     run = exported("random-2groups")
     picture = golden("chelsea")["image"]
     batch = np.stack([picture[:128, i : i + 128] for i in (0, 100, 200)])
@@ -275,7 +286,7 @@ def test_scale_index_is_exact_at_every_table_entry(index_graph: CodecGraph) -> N
 
 
 @pytest.fixture(scope="module")
-def small_models() -> Mapping[str, bytes]:
+def small_models(exported: Callable[[str], Exported]) -> Mapping[str, bytes]:
     run = exported("cca-small")
     encode(run, golden("chelsea")["image"][None], groups=5)
     return run.models
