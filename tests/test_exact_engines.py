@@ -225,3 +225,21 @@ def test_pytorch_computes_the_same_integers(
             torch.set_num_threads(1)
         for batch, analysis in analysed.items():
             assert_equal(encode(run, analysis), expected[batch], batch)
+
+
+@pytest.mark.skipif("openvino" not in available_engines(), reason="openvino is not installed")
+def test_openvino_transforms_no_convolution_of_the_prior(bundle: Bundle) -> None:
+    """Winograd's algorithm sums other numbers, for which nothing is proved."""
+    import openvino as ov
+
+    kernels = set()
+    for name in bundle.exact_graphs:
+        graph = open_engine("openvino").load(bundle.read_graph(name), name)
+        compiled: ov.CompiledModel = graph._compiled  # type: ignore[attr-defined]
+        for node in compiled.get_runtime_model().get_ops():
+            facts = node.get_rt_info()
+            if facts["layerType"].astype(str) == "Convolution":
+                kernels.add(facts["primitiveType"].astype(str))
+    assert kernels
+    assert not [kernel for kernel in kernels if "wino" in kernel.lower()]
+    assert all("f32" in kernel for kernel in kernels)
