@@ -85,7 +85,7 @@ example-cpp:
 
 # Makes the shipped model anew from its checkpoint; commit the result.
 default-model: install-dev
-	$(BIN)/cca-export --ckpt tests/data/checkpoints/cca-small.pth --name default \
+	$(BIN)/cca-export --ckpt examples/training/default.pth --name default \
 		--output runtime/cca_runtime/models/default --overwrite
 
 clean:
