@@ -32,7 +32,7 @@ def exact_bundle() -> Path:
 
 @pytest.fixture(scope="session")
 def native_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default model's checkpoint with a float prior, as the reference implementation has."""
+    """The golden pictures' checkpoint with a float prior, as the reference implementation has."""
     bundle = tmp_path_factory.mktemp("native") / "small.bundle"
     settings = ExportSettings(name="small", entropy="native")
     export_bundle(CHECKPOINTS / "cca-small.pth", bundle, settings)

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cca_engines.engine import Array, Tensor
+from cca_engines.engine import Array, Precision, Tensor
 from cca_engines.onnxruntime import OnnxRuntimeEngine, OnnxRuntimeGraph
+from cca_runtime.bundle import open_bundle
 from cca_runtime.cli import main
 from cca_runtime.codec import Codec
 from cca_runtime.generated import photograph_like
 from cca_runtime.profile import profile
 from PIL import Image
 
-PRIORS = [f"prior_{index}" for index in range(6)]
+PRIORS = open_bundle(None).prior_graphs
+GROUPS = len(PRIORS) - 1
 
 
 class Clock:
@@ -46,8 +48,8 @@ class SlowEngine(OnnxRuntimeEngine):
         self.clock.now += 0.0625
         return super().to_device(array)
 
-    def load(self, model: bytes, name: str) -> OnnxRuntimeGraph:
-        graph = super().load(model, name)
+    def load(self, model: bytes, name: str, precision: Precision = "float32") -> OnnxRuntimeGraph:
+        graph = super().load(model, name, precision)
         run = graph.run
 
         def slow(
@@ -73,11 +75,11 @@ def test_every_second_has_its_stage(
     assert measured.stream_bytes == len(default_codec.encode(photograph_like(64, 70)))
     idle = {"read": 0, "coder": 0, "write": 0, "driver": 0}
     # What comes back: y and hyper-latent symbols; indexes, and for the encoder means; the image.
-    encode = {"analysis": 1.25, **dict.fromkeys(PRIORS[:-1], 1.25), "prior_5": 1}
-    decode = {**dict.fromkeys(PRIORS[:-1], 1.125), "prior_5": 1, "synthesis": 1.125}
-    # What is sent: the averages' factors, hyper-latent symbols, five groups'; and the image.
-    assert measured.encode == [{**encode, **idle, "transfer": 8 * 0.0625}] * 2
-    assert measured.decode == [{**decode, **idle, "transfer": 7 * 0.0625}] * 2
+    encode = {"analysis": 1.25, **dict.fromkeys(PRIORS[:-1], 1.25), PRIORS[-1]: 1}
+    decode = {**dict.fromkeys(PRIORS[:-1], 1.125), PRIORS[-1]: 1, "synthesis": 1.125}
+    # What is sent: the averages' factors, hyper-latent symbols, the groups'; and the image.
+    assert measured.encode == [{**encode, **idle, "transfer": (3 + GROUPS) * 0.0625}] * 2
+    assert measured.decode == [{**decode, **idle, "transfer": (2 + GROUPS) * 0.0625}] * 2
 
 
 def test_the_report_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,14 @@ from typing import Any
 import cca_runtime
 import numpy as np
 import pytest
-from cca_engines import Tensor, available_engines, fingerprint, open_engine, registry
+from cca_engines import (
+    Precision,
+    Tensor,
+    available_engines,
+    fingerprint,
+    open_engine,
+    registry,
+)
 from cca_engines.onnxruntime import OnnxRuntimeEngine, OnnxRuntimeGraph
 from cca_runtime import BadInputError, Decoded, FailureError, StreamError
 from cca_runtime import codec as codec_module
@@ -288,8 +295,8 @@ class BatchingEngine(OnnxRuntimeEngine):
         super().__init__(threads=1, optimisation="all")
         self.batches: list[int] = []
 
-    def load(self, model: bytes, name: str) -> OnnxRuntimeGraph:
-        graph = super().load(model, name)
+    def load(self, model: bytes, name: str, precision: Precision = "float32") -> OnnxRuntimeGraph:
+        graph = super().load(model, name, precision)
         if name == "synthesis":
             run = graph.run
 

@@ -135,8 +135,8 @@ class OneOff:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def load(self, model: bytes, name: str) -> Any:
-        loaded, (graph, output, count) = self._engine.load(model, name), self._place
+    def load(self, model: bytes, name: str, *precision: Any) -> Any:
+        loaded, (graph, output, count) = self._engine.load(model, name, *precision), self._place
         run = loaded.run
 
         def run_wrongly(*arguments: Any) -> dict[str, Tensor]:
@@ -202,7 +202,7 @@ MUTATIONS = [
     ),
     ("prior_1", add_one_unit, "mean_naf.blocks.0.conv1.weight"),
     ("prior_last", add_one_unit, "lrp.head.4.weight"),
-    ("prior_last", add_one_unit, "lrp.head.4.bias"),
+    ("prior_last", add_one_unit, "lrp.head.2.bias"),
     ("prior_0", round_once_more, ""),
     ("prior_last", round_once_more, ""),
 ]

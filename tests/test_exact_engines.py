@@ -20,7 +20,7 @@ from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, exact_graphs
 from cca_export.graphs import CodecGraph
 from cca_runtime.bundle import Bundle, open_bundle
-from locations import CHECKPOINTS, GOLDEN
+from locations import DEFAULT_CHECKPOINT, GOLDEN
 from numpy.typing import NDArray
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
@@ -173,7 +173,7 @@ def test_a_batch_does_not_change_a_picture(
 @pytest.fixture(scope="module")
 def graphs() -> list[CodecGraph]:
     """The exact prior in PyTorch, built anew as the shipped bundle was."""
-    network = load_network(CHECKPOINTS / "cca-small.pth")
+    network = load_network(DEFAULT_CHECKPOINT)
     pictures = [torch.from_numpy(load_picture(path)) for path in CALIBRATION]
     return list(exact_graphs(network, ExactPrior(network, observe_prior(network, pictures))))
 

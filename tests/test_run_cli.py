@@ -195,7 +195,7 @@ def test_info_describes_streams_and_bundles(
     assert first["model_id"] == second["model_id"] == default_codec.bundle.model_id.hex()
     assert (first["entropy_mode"], first["engine"]) == ("exact", None)
     assert second["kind"] == "bundle"
-    assert second["group_sizes"] == [2, 8, 16, 27, 43]
+    assert second["group_sizes"] == [9, 29, 58, 96]
     assert main(["info", str(stream)]) == 0
     assert "90" in capsys.readouterr().out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,10 @@ def rows(tables: EntropyTables) -> list[Table]:
     ]
 
 
-def test_the_shipped_model_has_the_references_tables(golden: dict[str, NDArray[Any]]) -> None:
-    stored = read_table_file((find_bundle(None) / "tables.bin").read_bytes())
+def test_an_exported_model_has_the_references_tables(
+    golden: dict[str, NDArray[Any]], native_bundle: Path
+) -> None:
+    stored = read_table_file((native_bundle / "tables.bin").read_bytes())
     assert stored == [rows(tables_of(golden, name)) for name in SETS]
 
 
@@ -45,8 +48,10 @@ def test_the_exporter_writes_the_documented_bytes(golden: dict[str, NDArray[Any]
     assert encode_table_file(gaussian, hyper_latents) == expected
 
 
-def test_the_core_codes_with_the_tables_of_the_file(golden: dict[str, NDArray[Any]]) -> None:
-    read = _core.read_tables((find_bundle(None) / "tables.bin").read_bytes())
+def test_the_core_codes_with_the_tables_of_the_file(
+    golden: dict[str, NDArray[Any]], native_bundle: Path
+) -> None:
+    read = _core.read_tables((native_bundle / "tables.bin").read_bytes())
     rng = np.random.default_rng(0)
     for name, from_file in zip(SETS, read, strict=True):
         tables = tables_of(golden, name)
