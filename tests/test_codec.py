@@ -405,6 +405,48 @@ def test_pictures_at_the_same_time_share_the_cores_and_give_the_same_streams(
     assert "2 threads" in engine.among(2).description
 
 
+class BusyEngine(OnnxRuntimeEngine):
+    """One that a single thread keeps busy, counting those that are at it."""
+
+    def __init__(self) -> None:
+        super().__init__(threads=1, optimisation="all")
+        self.most = 0
+        self._running = 0
+        self._turn = threading.Lock()
+
+    def among(self, _: int) -> None:  # type: ignore[override]
+        return None
+
+    def load(self, model: bytes, name: str, precision: Precision = "float32") -> OnnxRuntimeGraph:
+        graph = super().load(model, name, precision)
+        run = graph.run
+
+        def counted(*arguments: Any) -> dict[str, Tensor]:
+            with self._turn:
+                self._running += 1
+                self.most = max(self.most, self._running)
+            outputs = run(*arguments)
+            with self._turn:
+                self._running -= 1
+            return outputs
+
+        graph.run = counted  # type: ignore[method-assign]
+        return graph
+
+
+def test_pictures_take_turns_on_an_engine_that_one_keeps_busy(
+    default_codec: Codec, chelsea: NDArray[np.uint8]
+) -> None:
+    engine = BusyEngine()
+    codec = Codec(default_codec.bundle, engine, workers=3)
+    pictures = [np.ascontiguousarray(chelsea[: 64 + 9 * i, :70]) for i in range(5)]
+    streams = codec.encode(pictures)
+    assert streams == [default_codec.encode(picture) for picture in pictures]
+    for restored, stream in zip(codec.decode(streams), streams, strict=True):
+        np.testing.assert_array_equal(restored, codec.decode(stream))
+    assert engine.most == 1
+
+
 def test_one_worker_and_float_priors_keep_their_threads(
     default_codec: Codec, native_codec: Codec, chelsea: NDArray[np.uint8]
 ) -> None:

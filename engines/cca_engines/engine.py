@@ -188,11 +188,12 @@ class Engine(Protocol):
         """
         ...
 
-    def among(self, workers: int) -> Engine:
+    def among(self, workers: int) -> Engine | None:
         """An engine for `workers` threads, each with a twin, that run graphs at the same time.
 
-        One that is free to spread a graph over all cores gives each thread its part of them
-        instead, and then has another description. Others are returned as they are.
+        One that wastes cores on a single graph gives each thread its part of them instead, and
+        then has another description. Others are returned as they are; None stands for one
+        that a single thread keeps as busy as several, so that they had better take turns.
         """
         ...
 

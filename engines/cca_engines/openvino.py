@@ -72,15 +72,14 @@ class OpenVinoEngine(HostMemory):
     deterministic = True
     batch = 1  # one keeps all cores busy
 
-    def __init__(self, threads: int, precision: Precision, streams: int = 1) -> None:
-        """Share threads out to streams, each of which runs one request at a time.
+    def __init__(self, threads: int, precision: Precision) -> None:
+        """Take a number of threads.
 
         Raises:
             EngineError: The processor does not have this precision.
         """
         self.precision: Precision = precision
         self._threads = threads
-        self._streams = streams
         self._core = ov.Core()
         if precision == "bfloat16" and "BF16" not in self._capabilities:
             raise EngineError(
@@ -97,9 +96,8 @@ class OpenVinoEngine(HostMemory):
     @property
     def description(self) -> str:
         """Version, settings and processor (see `cca_engines.engine.Engine.description`)."""
-        shared = f" in {self._streams} streams" if self._streams > 1 else ""
         return (
-            f"openvino {ov.__version__} {self.precision}, {self._threads} threads{shared}, "
+            f"openvino {ov.__version__} {self.precision}, {self._threads} threads, "
             f"{instruction_set()}"
         )
 
@@ -110,7 +108,7 @@ class OpenVinoEngine(HostMemory):
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
             "INFERENCE_NUM_THREADS": self._threads,
-            "NUM_STREAMS": self._streams,
+            "NUM_STREAMS": 1,
         }
         try:
             compiled = self._core.compile_model(self._core.read_model(model, b""), "CPU", settings)
@@ -118,12 +116,8 @@ class OpenVinoEngine(HostMemory):
             raise EngineError(f"graph '{name}' cannot be loaded: {first_line(error)}") from error
         return OpenVinoGraph(compiled, name)
 
-    def among(self, workers: int) -> OpenVinoEngine:
-        """An engine with a stream for each worker, as far as there are threads."""
-        streams = min(workers, self._threads)
-        if streams == self._streams:
-            return self
-        return OpenVinoEngine(self._threads, self.precision, streams)
+    def among(self, workers: int) -> None:
+        """None: its graphs keep all threads busy, and in streams of fewer are no faster."""
 
     def twin(self) -> OpenVinoEngine:
         """The engine itself: only requests have state."""

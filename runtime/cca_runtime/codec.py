@@ -357,6 +357,9 @@ class Codec:
         engine = self.engine.among(self.workers)
         if engine is self.engine:
             return self._sessions
+        if engine is None:
+            with self._sessions.take() as session:
+                return SessionPool(session.twin(), 1)
         graphs = GraphRunner(self.bundle, engine)
         session = Session(self.bundle, engine, graphs, self._tables)
         session.check_engine()

@@ -186,7 +186,7 @@ class _CountedEngine:
             elapsed = time.perf_counter() - start
             self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed
 
-    def among(self, workers: int) -> Engine:
+    def among(self, workers: int) -> Engine | None:
         return self._engine.among(workers)
 
     def twin(self) -> Engine:
