@@ -1,6 +1,6 @@
 """What an exact prior costs beside the float prior of the same checkpoint: bytes, PSNR and time.
 
-    cca-export --ckpt tests/data/checkpoints/cca-small.pth --entropy native -o native.bundle
+    cca-export --ckpt examples/training/default.pth --entropy native -o native.bundle
     python benchmarks/exact.py --native native.bundle
 
 Bytes are those of whole streams. Time is that of the whole prior loop on ONNX Runtime: both

@@ -9,7 +9,7 @@ from cca_runtime.bundle import Bundle
 
 _TRANSFORM_BYTES = 16
 """What a transform takes for each pixel and each channel of its first stage, with some room:
-measured at its peak, 6 on OpenVINO, 12 to 14 on ONNX Runtime."""
+measured at its peak, 9 on OpenVINO and on ONNX Runtime."""
 
 _PRIOR_BYTES = 1.25
 """What the prior takes for each pixel and each latent channel: measured, 1.05 on both."""
