@@ -33,15 +33,14 @@ from cca_runtime.codec import Codec
 from cca_runtime.generated import photograph_like
 from cca_runtime.metrics import psnr
 from cca_runtime.padding import choose_padding, pad
-from cca_runtime.pictures import Pixels, read_picture
+from cca_runtime.pictures import read_picture
+from exact import example_set
 
 ROOT = Path(__file__).parent.parent
 CALIBRATION = [
     ROOT / "export" / "cca_export" / "data" / f"{name}.jpg"
     for name in ("astronaut", "coffee", "rocket")
 ]
-EXAMPLES = [ROOT / "examples" / name for name in ("chelsea.png", "flower.jpg")]
-GOLDEN = ("chelsea", "coffee", "astronaut")
 TRANSFORMS = ("analysis", "synthesis")
 PRESETS = {
     "int8": nncf.QuantizationPreset.PERFORMANCE,
@@ -134,23 +133,13 @@ def engines(bundle: Bundle) -> dict[str, OpenVinoEngine]:
     }
 
 
-def pictures() -> dict[str, Pixels]:
-    found = {}
-    for name in GOLDEN:
-        with np.load(ROOT / "tests" / "data" / "golden" / f"{name}.npz") as golden:
-            found[f"golden/{name}"] = golden["image"]
-    for path in EXAMPLES:
-        found[f"examples/{path.name}"] = read_picture(path.read_bytes()).pixels
-    return found
-
-
 def print_quality(codecs: Mapping[str, Codec]) -> None:
-    """Real bytes and PSNR; of each transform on its own as well, the other in float32."""
+    """Bytes and PSNR: of the stream that float32 made, then of each one's own."""
     baseline, *others = codecs
     print("| picture | float32 |" + "".join(f" {name} | both |" for name in others))
     print("|---|--:|" + "--:|--:|" * len(others))
     losses: dict[str, list[float]] = {name: [] for name in others}
-    for label, pixels in pictures().items():
+    for label, pixels in example_set():
         reference = codecs[baseline].encode(pixels)
         decibels = psnr(pixels, codecs[baseline].decode(reference))
         row = f"| {label} | {len(reference):,} B, {decibels:.3f} dB |"

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from cca_engines import EngineError, Precision, available_engines, open_engine, precisions
+from cca_engines import Engine
 from cca_engines.processor import processor_name, usable_cores
 from cca_export import folding
 from cca_export.checkpoint import load_network
 from cca_export.graphs import CodecGraph, codec_graphs
 from cca_export.network import LAYER_NORM_EPSILON
 from cca_export.onnx_writer import onnx_model
+from engine_settings import engines
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -108,27 +109,14 @@ def models(graph: CodecGraph) -> dict[str, bytes]:
     return made
 
 
-def settings() -> Iterator[tuple[str, Precision]]:
-    """Engines and precisions that work here."""
-    for name in available_engines():
-        for precision in precisions(name):
-            try:
-                open_engine(name, precision=precision)
-            except EngineError:
-                continue
-            yield name, precision
-
-
 def medians(
-    name: str,
-    precision: Precision,
+    engine: Engine,
     made: Mapping[str, bytes],
     inputs: Mapping[str, Any],
     rounds: int,
 ) -> dict[str, float]:
     """Milliseconds of each model on one engine."""
-    engine = open_engine(name, precision=precision)
-    graphs = {label: engine.load(model, label, precision) for label, model in made.items()}
+    graphs = {label: engine.load(model, label, engine.precision) for label, model in made.items()}
     times: dict[str, list[float]] = {label: [] for label in graphs}
     for turn in range(-1, rounds):
         for label, graph in graphs.items():
@@ -152,8 +140,7 @@ def main() -> None:
     generator = np.random.default_rng(0)
     y_hat = generator.standard_normal((channels, 1, *LATENTS)).astype(np.float32)
     columns = {
-        f"{name}, {precision}": medians(name, precision, made, {"y_hat": y_hat}, options.rounds)
-        for name, precision in settings()
+        name: medians(engine, made, {"y_hat": y_hat}, options.rounds) for name, engine in engines()
     }
     print("# What folding is worth\n")
     print(

@@ -19,16 +19,14 @@ import io
 import os
 import platform
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from bar_chart import Bar, draw_bars
-from cca_engines import Engine, EngineError, available_engines, open_engine, precisions
 from cca_engines.processor import processor_name, usable_cores
 from cca_export.checkpoint import load_network
 from cca_runtime.bundle import Bundle, open_bundle
@@ -37,6 +35,7 @@ from cca_runtime.pictures import Pixels
 from cca_runtime.plans import plan_options
 from cca_runtime.profile import DRIVER, OUTSIDE, profile
 from eager_pytorch import EagerCodec
+from engine_settings import engines
 from gpu import picture_of
 from PIL import Image
 
@@ -66,25 +65,11 @@ def subjects_of(bundle: Bundle, checkpoint: Path, threads: int) -> dict[str, Sub
     subjects = {
         BASELINE: Subject(lambda p: eager.encode(p[None]), lambda strings: eager.decode(strings)[1])
     }
-    for name, engine in engines_for(bundle, threads):
+    for name, engine in engines(threads, plan_options(bundle)):
         codec = Codec(bundle, engine)
         codec.check_engine()
         subjects[name] = subject_of(codec)
     return subjects
-
-
-def engines_for(bundle: Bundle, threads: int) -> Iterator[tuple[str, Engine]]:
-    """Every engine installed, in each of its precisions that this processor has."""
-    for name in available_engines():
-        for precision in precisions(name):
-            try:
-                engine = open_engine(
-                    name, threads=threads, precision=precision, plans=plan_options(bundle)
-                )
-            except EngineError as error:
-                print(f"{name}, {precision}: {error}", file=sys.stderr)
-                continue
-            yield f"{name}, {precision}", engine
 
 
 def subject_of(codec: Codec) -> Subject:
@@ -150,7 +135,7 @@ def print_stages(bundle: Bundle, baseline: Mapping[str, Times], options: Any) ->
         print_stage_row(f"{BASELINE}, {direction}", times.stages)
     file = io.BytesIO()
     Image.fromarray(picture_of(options.size)).save(file, format="PPM")
-    for name, engine in engines_for(bundle, options.threads):
+    for name, engine in engines(options.threads, plan_options(bundle)):
         measured = profile(bundle, engine, file.getvalue(), options.rounds)
         for direction, own in (("encode", measured.encode), ("decode", measured.decode)):
             print_stage_row(f"{name}, {direction}", [merged(run) for run in own])

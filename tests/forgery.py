@@ -1,15 +1,21 @@
-"""Changing a bundle the way a forger would: every hash in the manifest fits."""
+"""Changing bundles and headers the way a forger would: every hash and checksum fits."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import format_reference
 import numpy as np
+from cca_runtime import BadInputError
+from cca_runtime._core import StreamError, parse_stream, write_stream
+from cca_runtime.codec import Codec
 
 
 def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -48,3 +54,22 @@ def npz(**arrays: Any) -> bytes:
 def arrays_of(file: Path) -> dict[str, np.ndarray[Any, Any]]:
     with np.load(file) as arrays:
         return dict(arrays)
+
+
+def accepted_headers(headers: Iterable[bytes], rest: bytes, codec: Codec) -> int:
+    """How many headers, each with a checksum of its own, make a stream with `rest`.
+
+    Each that does is the only one for what it says, and decodes to a picture or is refused.
+    """
+    accepted = 0
+    for header in headers:
+        forged = header + struct.pack("<I", format_reference.crc32c(header)) + rest
+        try:
+            info, payload = parse_stream(forged)
+        except StreamError:
+            continue
+        accepted += 1
+        assert write_stream(info, payload) == forged, "there is one stream for this header"
+        with contextlib.suppress(BadInputError):
+            assert codec.decode(forged).shape == (info.height, info.width, 3)
+    return accepted

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import struct
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -75,6 +77,29 @@ def test_a_convolution_of_integers_is_exact(
         for shape in [(1, 24, 5, 7), (3, 24, 16, 16)]:
             x = np.random.default_rng(4).integers(-1023, 1024, shape).astype(np.float32)
             np.testing.assert_array_equal(graph.run({"x": x})["y"], convolve(x, weights))
+
+
+@pytest.mark.skipif("openvino" not in available_engines(), reason="openvino is not installed")
+def test_requests_of_openvino_take_turns(model: bytes) -> None:
+    """At the same time they may wait for each other for ever."""
+    running: list[int] = []
+    overlaps: list[int] = []
+
+    class Request:
+        def infer(self, *_: object, **__: object) -> list[NDArray[np.float32]]:
+            running.append(1)
+            time.sleep(0.01)
+            overlaps.append(len(running))
+            running.pop()
+            return [np.zeros((1, 16, 4, 4), np.float32)]
+
+    graphs = [open_engine("openvino").load(model, "convolution") for _ in range(3)]
+    for graph in graphs:
+        graph._request = Request()  # type: ignore[attr-defined]
+    x = {"x": np.zeros((1, 24, 4, 4), np.float32)}
+    with ThreadPoolExecutor(len(graphs)) as pool:
+        list(pool.map(lambda graph: graph.run(x), 4 * graphs))
+    assert overlaps == [1] * 12
 
 
 @pytest.mark.parametrize("name", ENGINES)

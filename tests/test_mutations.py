@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import format_reference
 import numpy as np
 import pytest
 from cca_engines import Tensor, open_engine
-from cca_runtime import BadInputError
 from cca_runtime._core import (
     Decoder,
     EntropyTables,
     StreamError,
     StreamInfo,
     parse_stream,
-    write_stream,
 )
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.prior_loop import run_prior
 from cca_runtime.stopwatch import Stopwatch
+from forgery import accepted_headers
 from locations import ROOT
 from numpy.typing import NDArray
 
@@ -171,16 +168,6 @@ def test_every_flipped_bit_of_a_header_with_a_new_checksum(
     recorded: Recorded, codec: Codec
 ) -> None:
     size = header_size(recorded)
-    accepted = 0
-    for header in flips(recorded.stream[:size]):
-        checksum = struct.pack("<I", format_reference.crc32c(header))
-        forged = header + checksum + recorded.stream[size + 4 :]
-        try:
-            info, payload = parse_stream(forged)
-        except StreamError:
-            continue
-        accepted += 1
-        assert write_stream(info, payload) == forged, "there is one stream for this header"
-        with contextlib.suppress(BadInputError):
-            assert codec.decode(forged).shape == (info.height, info.width, 3)
+    headers = flips(recorded.stream[:size])
+    accepted = accepted_headers(headers, recorded.stream[size + 4 :], codec)
     assert accepted >= 64, "any model id is as good as another, for the container"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import struct
 from functools import partial
 from typing import Any
 
@@ -23,6 +21,7 @@ from cca_runtime.mirroring import mirroring_of
 from cca_runtime.part_coder import PartCoder
 from cca_runtime.stopwatch import Stopwatch
 from cca_runtime.tiling import Grid
+from forgery import accepted_headers
 from locations import ROOT
 from table_files import read_table_file
 
@@ -96,20 +95,11 @@ def test_every_flipped_bit_and_every_truncation_is_noticed() -> None:
 
 def test_every_flipped_bit_of_a_header_with_a_new_checksum() -> None:
     codec = Codec(open_bundle(STREAMS / "model.bundle"), open_engine("onnxruntime"))
-    accepted = 0
-    for bit in range(8 * HEADER):
-        header = bytearray(STREAM[:HEADER])
-        header[bit // 8] ^= 1 << bit % 8
-        checksum = struct.pack("<I", format_reference.crc32c(header))
-        forged = bytes(header) + checksum + STREAM[HEADER + 4 :]
-        try:
-            info, payload = parse_stream(forged)
-        except StreamError:
-            continue
-        accepted += 1
-        assert write_stream(info, payload) == forged, "there is one stream for this header"
-        with contextlib.suppress(BadInputError):
-            assert codec.decode(forged).shape == (info.height, info.width, 3)
+    flipped = (
+        (int.from_bytes(STREAM[:HEADER], "little") ^ 1 << bit).to_bytes(HEADER, "little")
+        for bit in range(8 * HEADER)
+    )
+    accepted = accepted_headers(flipped, STREAM[HEADER + 4 :], codec)
     assert accepted >= 64, "any model id is as good as another, for the container"
 
 

@@ -17,8 +17,8 @@ from cca_export.tables import gaussian_tables, scale_table
 from locations import CHECKPOINTS, GOLDEN
 from tiny_networks import tiny_architecture
 from training.code_length import FloatCodec
+from training.curves import Curve, Point, rate_difference
 from training.data import HELD_OUT, TRAINING, Batches, BatchShape, Crops
-from training.evaluate import Curve, Point, rate_difference
 from training.forward import training_pass
 from training.muon import orthogonalised
 from training.rates import gaussian_bits

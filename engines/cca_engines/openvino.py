@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 
 import openvino as ov
@@ -23,6 +24,10 @@ OPTIMISATIONS: tuple[str, ...] = ()
 
 _HINTS: Mapping[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 PRECISIONS: tuple[Precision, ...] = tuple(_HINTS)
+
+# Threads that hand inputs over at the same time have been seen to wait for each other for ever,
+# inside OpenVINO's conversion of arrays. One request keeps all cores busy anyway.
+_TURN = threading.Lock()
 
 
 class OpenVinoGraph:
@@ -53,8 +58,9 @@ class OpenVinoGraph:
         """Run the graph once on host arrays (see `cca_engines.engine.Graph.run`)."""
         check_inputs(self, self._name, inputs)
         try:
-            # Outputs are copied: the request writes the next ones into the same memory.
-            values = self._request.infer(dict(inputs), share_inputs=True)
+            with _TURN:
+                # Outputs are copied: the request writes the next ones into the same memory.
+                values = self._request.infer(dict(inputs), share_inputs=True)
         except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
             raise EngineError(f"graph '{self._name}' failed: {first_line(error)}") from error
         outputs = {name: values[index] for index, name in enumerate(self._outputs)}

@@ -11,51 +11,18 @@ tables, 4:2:0 or 4:4:4, whichever is smaller at that PSNR.
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cca_runtime
 import numpy as np
-from PIL import Image
+from cca_runtime.metrics import psnr
 
+from training.curves import RIVALS, Curve, Point, curve_of, excess, rate_difference
 from training.data import HELD_OUT, MissingPictureError, Pixels
-from training.evaluate import Curve, Point, excess, psnr, rate_difference
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A codec of Pillow's, with its settings beside the quality, and the qualities to try."""
-
-    format: str
-    settings: Mapping[str, Any]
-    qualities: Sequence[int]
-
-
-RIVALS: Mapping[str, Sequence[Rival]] = {
-    "JPEG": [
-        Rival("JPEG", {"subsampling": subsampling, "optimize": True}, range(2, 97, 2))
-        for subsampling in ("4:2:0", "4:4:4")
-    ],
-    "WebP": [Rival("WEBP", {"method": 6}, range(1, 97, 5))],
-    "AVIF": [Rival("AVIF", {"speed": 4}, range(5, 91, 5))],
-}
-"""The better of several variants is taken at each PSNR."""
-
-
-def curve(pixels: Pixels, rival: Rival) -> Curve:
-    """Sizes in bytes over PSNR."""
-    points = []
-    for quality in rival.qualities:
-        out = io.BytesIO()
-        Image.fromarray(pixels).save(out, rival.format, quality=quality, **rival.settings)
-        restored = np.asarray(Image.open(out).convert("RGB"))
-        points.append(Point(len(out.getvalue()), psnr(pixels, restored)))
-    return Curve(points)
 
 
 def own_point(pixels: Pixels, codec: cca_runtime.Codec) -> Point:
@@ -155,7 +122,10 @@ def main() -> None:
                 source.name,
                 pixels,
                 {codec.bundle.name: own_point(pixels, codec) for codec in codecs},
-                {name: [curve(pixels, each) for each in rivals] for name, rivals in RIVALS.items()},
+                {
+                    name: [curve_of(pixels, each) for each in rivals]
+                    for name, rivals in RIVALS.items()
+                },
             )
             for source, pixels in ((source, source.load()) for source in HELD_OUT)
         ]

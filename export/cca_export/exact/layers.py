@@ -152,12 +152,8 @@ class ExactTable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Integers from `low` to `low + entries - 1`, any shape, to the table's values."""
-        return self.column(x).squeeze(-1)
-
-    def column(self, x: Tensor) -> Tensor:
-        """The same with one more axis, of size 1, at the end."""
         index = (x if self.low == 0 else x - self.low).to(torch.int32)
-        return F.embedding(index, self.values)
+        return F.embedding(index, self.values).squeeze(-1)
 
 
 SEGMENT = 3840
