@@ -91,10 +91,10 @@ std::vector<std::uint8_t> Codec::encode(const Picture& picture) {
     auto z_symbols = read<std::int32_t>(output(analysed, "z_symbols"), shapes.z);
     for (std::int32_t& symbol : z_symbols) symbol = std::clamp(symbol, -32'768, 32'767);
 
-    const auto encoder = make<Encoder>(cca_encoder_create);
-    check(cca_encoder_push_u16(encoder.get(), cca_model_hyper_tables(bundle_.model()),
-                               channel_indexes(shapes.z).data(), z_symbols.data(),
-                               z_symbols.size()));
+    const auto encoder = make<Encoder>(cca_rans_encoder_create);
+    check(cca_rans_encoder_push_u16(encoder.get(), cca_model_hyper_tables(bundle_.model()),
+                                    channel_indexes(shapes.z).data(), z_symbols.data(),
+                                    z_symbols.size()));
     const float* latents = y.data();  // of the next group
     run_prior(
         z_symbols, shapes.z,
@@ -102,13 +102,14 @@ std::vector<std::uint8_t> Codec::encode(const Picture& picture) {
             std::vector<std::int32_t> symbols(indexes.size());
             check(cca_quantise(latents, read<float>(means, shape).data(), symbols.size(),
                                symbols.data()));
-            check(cca_encoder_push_u8(encoder.get(), cca_model_gaussian_tables(bundle_.model()),
-                                      indexes.data(), symbols.data(), symbols.size()));
+            check(cca_rans_encoder_push_u8(encoder.get(),
+                                           cca_model_gaussian_tables(bundle_.model()),
+                                           indexes.data(), symbols.data(), symbols.size()));
             latents += symbols.size();
             return symbols;
         });
 
-    const auto payload = make<Bytes>(cca_encoder_finish, encoder.get());
+    const auto payload = make<Bytes>(cca_rans_encoder_finish, encoder.get());
     stream.payload = cca_bytes_view(payload.get());
     const auto file = make<Bytes>(cca_stream_write, &stream);
     const cca_view bytes = cca_bytes_view(file.get());
@@ -125,20 +126,21 @@ Picture Codec::decode(std::span<const std::uint8_t> file) {
 
     // First of all: a damaged payload is best refused before any graph runs.
     const Shapes shapes(stream, bundle_.info());
-    const auto decoder = make<Decoder>(cca_decoder_create, stream.payload);
+    const auto decoder = make<Decoder>(cca_rans_decoder_create, stream.payload);
     std::vector<std::int32_t> z_symbols(count_elements(shapes.z));
-    check(cca_decoder_pull_u16(decoder.get(), cca_model_hyper_tables(bundle_.model()),
-                               channel_indexes(shapes.z).data(), z_symbols.size(),
-                               z_symbols.data()));
-    const TensorPtr y_hat = run_prior(
-        z_symbols, shapes.z,
-        [&](const Shape&, std::span<const std::uint8_t> indexes, const TensorPtr&) {
-            std::vector<std::int32_t> symbols(indexes.size());
-            check(cca_decoder_pull_u8(decoder.get(), cca_model_gaussian_tables(bundle_.model()),
-                                      indexes.data(), symbols.size(), symbols.data()));
-            return symbols;
-        });
-    check(cca_decoder_finish(decoder.get()));
+    check(cca_rans_decoder_pull_u16(decoder.get(), cca_model_hyper_tables(bundle_.model()),
+                                    channel_indexes(shapes.z).data(), z_symbols.size(),
+                                    z_symbols.data()));
+    const TensorPtr y_hat =
+        run_prior(z_symbols, shapes.z,
+                  [&](const Shape&, std::span<const std::uint8_t> indexes, const TensorPtr&) {
+                      std::vector<std::int32_t> symbols(indexes.size());
+                      check(cca_rans_decoder_pull_u8(
+                          decoder.get(), cca_model_gaussian_tables(bundle_.model()), indexes.data(),
+                          symbols.size(), symbols.data()));
+                      return symbols;
+                  });
+    check(cca_rans_decoder_finish(decoder.get()));
 
     const Tensors synthesised = bundle_.run(bundle_.graph(cca_model_synthesis), {{"y_hat", y_hat}});
     const Picture padded{static_cast<std::uint32_t>(shapes.image[2]),

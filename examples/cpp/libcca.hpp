@@ -30,8 +30,8 @@ struct Freed {
 };
 
 using Model = std::unique_ptr<cca_model, Freed<cca_model_free>>;
-using Decoder = std::unique_ptr<cca_decoder, Freed<cca_decoder_free>>;
-using Encoder = std::unique_ptr<cca_encoder, Freed<cca_encoder_free>>;
+using Decoder = std::unique_ptr<cca_rans_decoder, Freed<cca_rans_decoder_free>>;
+using Encoder = std::unique_ptr<cca_rans_encoder, Freed<cca_rans_encoder_free>>;
 using Bytes = std::unique_ptr<cca_bytes, Freed<cca_bytes_free>>;
 
 /// Calls `make(arguments..., &handle)` and takes the handle that it gives.

@@ -17,7 +17,7 @@ from cca_runtime.errors import BadInputError
 from cca_runtime.manifest import BundleFile, ManifestError, get, get_file, get_name, parse_json
 from cca_runtime.vectors import ConformanceVectors, parse_vectors
 
-BUNDLE_VERSION = 3
+BUNDLE_VERSION = 4
 DEFAULT_MODEL = "default"
 
 _MODELS = Path(__file__).parent / "models"

@@ -13,11 +13,11 @@ constexpr int kSkipped = 77;  // as tests/native/CMakeLists.txt tells ctest
 
 int main(int argc, char** argv) {
     // CCA_SIMD may ask for instructions that this processor does not have.
-    cca_encoder* encoder = nullptr;
-    if (cca_encoder_create(&encoder) == CCA_ERROR_ARGUMENT) {
+    cca_rans_encoder* encoder = nullptr;
+    if (cca_rans_encoder_create(&encoder) == CCA_ERROR_ARGUMENT) {
         std::puts(cca_last_error());
         return kSkipped;
     }
-    cca_encoder_free(encoder);
+    cca_rans_encoder_free(encoder);
     return doctest::Context(argc, argv).run();
 }

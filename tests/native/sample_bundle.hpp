@@ -39,8 +39,8 @@ struct Deleter {
 };
 using OwnedModel = std::unique_ptr<cca_model, Deleter<cca_model_free>>;
 using OwnedBytes = std::unique_ptr<cca_bytes, Deleter<cca_bytes_free>>;
-using OwnedDecoder = std::unique_ptr<cca_decoder, Deleter<cca_decoder_free>>;
-using OwnedEncoder = std::unique_ptr<cca_encoder, Deleter<cca_encoder_free>>;
+using OwnedDecoder = std::unique_ptr<cca_rans_decoder, Deleter<cca_rans_decoder_free>>;
+using OwnedEncoder = std::unique_ptr<cca_rans_encoder, Deleter<cca_rans_encoder_free>>;
 
 /// The sample bundle, opened.
 OwnedModel open_sample(const std::string& mode = "exact");

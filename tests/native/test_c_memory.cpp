@@ -47,39 +47,40 @@ TEST_CASE("a coder that ran out of memory is of no more use") {
     const cca_tables* const tables = cca_model_gaussian_tables(model.get());
     const std::vector<std::uint8_t> indexes(5'000, 3);
     const std::vector<std::int32_t> symbols(5'000, -19);
-    cca_encoder* created = nullptr;
-    survives([&] { return cca_encoder_create(&created); });
+    cca_rans_encoder* created = nullptr;
+    survives([&] { return cca_rans_encoder_create(&created); });
     const OwnedEncoder encoder(created);
     std::size_t failures = 0;
     const auto push = [&] {
-        return cca_encoder_push_u8(created, tables, indexes.data(), symbols.data(), 5'000);
+        return cca_rans_encoder_push_u8(created, tables, indexes.data(), symbols.data(), 5'000);
     };
     CHECK(with_growing_memory(CCA_ERROR_MEMORY, failures, push) == CCA_ERROR_STATE);
     CHECK(failures > 0);
 
-    cca_encoder* second = nullptr;
-    REQUIRE(cca_encoder_create(&second) == CCA_OK);
+    cca_rans_encoder* second = nullptr;
+    REQUIRE(cca_rans_encoder_create(&second) == CCA_OK);
     const OwnedEncoder owned(second);
-    REQUIRE(cca_encoder_push_u8(second, tables, indexes.data(), symbols.data(), 5'000) == CCA_OK);
+    REQUIRE(cca_rans_encoder_push_u8(second, tables, indexes.data(), symbols.data(), 5'000) ==
+            CCA_OK);
     cca_bytes* payload = nullptr;
-    const auto finish = [&] { return cca_encoder_finish(second, &payload); };
+    const auto finish = [&] { return cca_rans_encoder_finish(second, &payload); };
     CHECK(with_growing_memory(CCA_ERROR_MEMORY, failures, finish) == CCA_ERROR_STATE);
     CHECK(payload == nullptr);
 }
 
 TEST_CASE("memory runs out while a decoder is made") {
     const OwnedModel model = open_sample();
-    cca_encoder* encoder = nullptr;
-    REQUIRE(cca_encoder_create(&encoder) == CCA_OK);
+    cca_rans_encoder* encoder = nullptr;
+    REQUIRE(cca_rans_encoder_create(&encoder) == CCA_OK);
     const OwnedEncoder owned_encoder(encoder);
     const std::uint8_t index[] = {0};
     const std::int32_t symbol[] = {1};
     const cca_tables* const tables = cca_model_gaussian_tables(model.get());
-    REQUIRE(cca_encoder_push_u8(encoder, tables, index, symbol, 1) == CCA_OK);
+    REQUIRE(cca_rans_encoder_push_u8(encoder, tables, index, symbol, 1) == CCA_OK);
     cca_bytes* payload = nullptr;
-    REQUIRE(cca_encoder_finish(encoder, &payload) == CCA_OK);
+    REQUIRE(cca_rans_encoder_finish(encoder, &payload) == CCA_OK);
     const OwnedBytes owned_payload(payload);
-    cca_decoder* decoder = nullptr;
-    survives([&] { return cca_decoder_create(cca_bytes_view(payload), &decoder); });
+    cca_rans_decoder* decoder = nullptr;
+    survives([&] { return cca_rans_decoder_create(cca_bytes_view(payload), &decoder); });
     const OwnedDecoder owned_decoder(decoder);
 }

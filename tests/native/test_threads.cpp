@@ -42,22 +42,23 @@ struct Symbols {
 // Encodes and decodes, with an error on the way; true if all went as it should.
 bool round_trip(const cca_model* model, const Symbols& symbols) {
     const cca_tables* const tables = cca_model_gaussian_tables(model);
-    cca_encoder* encoder = nullptr;
+    cca_rans_encoder* encoder = nullptr;
     cca_bytes* payload = nullptr;
-    cca_decoder* decoder = nullptr;
+    cca_rans_decoder* decoder = nullptr;
     std::vector<std::int32_t> decoded(kSymbols);
-    bool good = cca_encoder_create(&encoder) == CCA_OK &&
-                cca_encoder_push_u8(encoder, tables, nullptr, nullptr, 1) == CCA_ERROR_ARGUMENT &&
-                cca_encoder_push_u8(encoder, tables, symbols.indexes.data(), symbols.values.data(),
-                                    kSymbols) == CCA_OK &&
-                cca_encoder_finish(encoder, &payload) == CCA_OK &&
-                cca_decoder_create(cca_bytes_view(payload), &decoder) == CCA_OK &&
-                cca_decoder_pull_u8(decoder, tables, symbols.indexes.data(), kSymbols,
-                                    decoded.data()) == CCA_OK &&
-                cca_decoder_finish(decoder) == CCA_OK;
+    bool good =
+        cca_rans_encoder_create(&encoder) == CCA_OK &&
+        cca_rans_encoder_push_u8(encoder, tables, nullptr, nullptr, 1) == CCA_ERROR_ARGUMENT &&
+        cca_rans_encoder_push_u8(encoder, tables, symbols.indexes.data(), symbols.values.data(),
+                                 kSymbols) == CCA_OK &&
+        cca_rans_encoder_finish(encoder, &payload) == CCA_OK &&
+        cca_rans_decoder_create(cca_bytes_view(payload), &decoder) == CCA_OK &&
+        cca_rans_decoder_pull_u8(decoder, tables, symbols.indexes.data(), kSymbols,
+                                 decoded.data()) == CCA_OK &&
+        cca_rans_decoder_finish(decoder) == CCA_OK;
     good = good && decoded == symbols.values;
-    cca_encoder_free(encoder);
-    cca_decoder_free(decoder);
+    cca_rans_encoder_free(encoder);
+    cca_rans_decoder_free(decoder);
     cca_bytes_free(payload);
     return good;
 }
@@ -93,31 +94,32 @@ TEST_CASE("eight threads open models and parse streams") {
 TEST_CASE("threads that share a coder are told so, and the coder stays whole") {
     const OwnedModel model = open_sample();
     const Symbols symbols(1);
-    cca_encoder* encoder = nullptr;
-    REQUIRE(cca_encoder_create(&encoder) == CCA_OK);
+    cca_rans_encoder* encoder = nullptr;
+    REQUIRE(cca_rans_encoder_create(&encoder) == CCA_OK);
     const OwnedEncoder owned(encoder);
     std::atomic<std::size_t> pushed = 0;
     std::atomic<int> unexpected = 0;
     in_all_threads([&](int) {
         const cca_status status =
-            cca_encoder_push_u8(encoder, cca_model_gaussian_tables(model.get()),
-                                symbols.indexes.data(), symbols.values.data(), kSymbols);
+            cca_rans_encoder_push_u8(encoder, cca_model_gaussian_tables(model.get()),
+                                     symbols.indexes.data(), symbols.values.data(), kSymbols);
         pushed += status == CCA_OK;
         unexpected += status != CCA_OK && status != CCA_ERROR_STATE;
     });
     CHECK(unexpected == 0);
     CHECK(pushed >= 1);
     cca_bytes* payload = nullptr;
-    REQUIRE(cca_encoder_finish(encoder, &payload) == CCA_OK);
+    REQUIRE(cca_rans_encoder_finish(encoder, &payload) == CCA_OK);
     const OwnedBytes owned_payload(payload);
-    cca_decoder* decoder = nullptr;
-    REQUIRE(cca_decoder_create(cca_bytes_view(payload), &decoder) == CCA_OK);
+    cca_rans_decoder* decoder = nullptr;
+    REQUIRE(cca_rans_decoder_create(cca_bytes_view(payload), &decoder) == CCA_OK);
     const OwnedDecoder owned_decoder(decoder);
     std::vector<std::int32_t> decoded(kSymbols);
     for (std::size_t group = 0; group < pushed; ++group) {
-        REQUIRE(cca_decoder_pull_u8(decoder, cca_model_gaussian_tables(model.get()),
-                                    symbols.indexes.data(), kSymbols, decoded.data()) == CCA_OK);
+        REQUIRE(cca_rans_decoder_pull_u8(decoder, cca_model_gaussian_tables(model.get()),
+                                         symbols.indexes.data(), kSymbols,
+                                         decoded.data()) == CCA_OK);
         CHECK(decoded == symbols.values);
     }
-    CHECK(cca_decoder_finish(decoder) == CCA_OK);
+    CHECK(cca_rans_decoder_finish(decoder) == CCA_OK);
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cca::python {
@@ -26,6 +27,10 @@ class Buffer {
     /// True if the elements are unsigned integers of `size` bytes, in this machine's order.
     bool holds_unsigned(std::size_t size) const { return holds("BHILQ", size); }
 
+    /// True if the elements are numbers with one of these codes of the struct module, of `size`
+    /// bytes, in this machine's order.
+    bool holds(std::string_view codes, std::size_t size) const;
+
     /// The elements, if they are int32.
     ///
     /// @throws a Python TypeError if they are not.
@@ -40,8 +45,6 @@ class Buffer {
     [[noreturn]] void refuse_type(const char* wanted) const;
 
   private:
-    bool holds(std::string_view codes, std::size_t size) const;
-
     const char* name_;
     Py_buffer view_;
 };

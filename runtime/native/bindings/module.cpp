@@ -11,8 +11,13 @@ NB_MODULE(_core, module) {
     // After its base class: the last one registered is tried first.
     nb::exception<cca::LimitError>(module, "LimitError", stream_error);
     nb::exception<cca::BundleError>(module, "BundleError", PyExc_ValueError);
+    nb::exception<cca::ForeignStreamError>(module, "ForeignStreamError", PyExc_ValueError);
+    nb::exception<cca::LatentsError>(module, "LatentsError", PyExc_RuntimeError);
+    nb::exception<cca::StateError>(module, "StateError", PyExc_RuntimeError);
     cca::python::bind_coder(module);
     cca::python::bind_container(module);
+    cca::python::bind_model(module);
+    cca::python::bind_machines(module);
     cca::python::bind_room(module);
     cca::python::bind_table_file(module);
 }

@@ -26,8 +26,8 @@ class Script {
     Script& operator=(const Script&) = delete;
     ~Script() {
         cca_model_free(model_);
-        cca_decoder_free(decoder_);
-        cca_encoder_free(encoder_);
+        cca_rans_decoder_free(decoder_);
+        cca_rans_encoder_free(encoder_);
         cca_bytes_free(stream_bytes_);
         cca_bytes_free(payload_);
     }
@@ -266,10 +266,10 @@ class Script {
 
     void create_decoder() {
         const cca_view payload = coin() ? cca_bytes_view(payload_) : calls_.view(kMaxBytes);
-        cca_decoder* created = nullptr;
-        if (calls_.ok(cca_decoder_create(payload, nullable(&created)),
+        cca_rans_decoder* created = nullptr;
+        if (calls_.ok(cca_rans_decoder_create(payload, nullable(&created)),
                       {CCA_ERROR_ARGUMENT, CCA_ERROR_STREAM})) {
-            cca_decoder_free(decoder_);
+            cca_rans_decoder_free(decoder_);
             decoder_ = created;
             decoder_open_ = true;
         } else {
@@ -279,7 +279,7 @@ class Script {
 
     template <typename Index, typename Pull>
     void pull_with(Pull function) {
-        cca_decoder* const decoder = nullable(decoder_);
+        cca_rans_decoder* const decoder = nullable(decoder_);
         const cca_tables* const set = tables();
         const auto indexes = take_indexes<Index>(set);
         std::vector<std::int32_t> symbols(indexes.size());
@@ -304,20 +304,20 @@ class Script {
     }
 
     void pull() {
-        coin() ? pull_with<std::uint8_t>(cca_decoder_pull_u8)
-               : pull_with<std::uint16_t>(cca_decoder_pull_u16);
+        coin() ? pull_with<std::uint8_t>(cca_rans_decoder_pull_u8)
+               : pull_with<std::uint16_t>(cca_rans_decoder_pull_u16);
     }
 
     void finish_decoder() {
-        cca_decoder* const decoder = nullable(decoder_);
-        settle(cca_decoder_finish(decoder), decoder, decoder_open_, {CCA_ERROR_STREAM});
+        cca_rans_decoder* const decoder = nullable(decoder_);
+        settle(cca_rans_decoder_finish(decoder), decoder, decoder_open_, {CCA_ERROR_STREAM});
         decoder_open_ = decoder_open_ && decoder == nullptr;
     }
 
     void create_encoder() {
-        cca_encoder* created = nullptr;
-        if (calls_.ok(cca_encoder_create(nullable(&created)), {CCA_ERROR_ARGUMENT})) {
-            cca_encoder_free(encoder_);
+        cca_rans_encoder* created = nullptr;
+        if (calls_.ok(cca_rans_encoder_create(nullable(&created)), {CCA_ERROR_ARGUMENT})) {
+            cca_rans_encoder_free(encoder_);
             encoder_ = created;
             encoder_open_ = true;
         }
@@ -325,7 +325,7 @@ class Script {
 
     template <typename Index, typename Push>
     void push_with(Push function) {
-        cca_encoder* const encoder = nullable(encoder_);
+        cca_rans_encoder* const encoder = nullable(encoder_);
         const cca_tables* const set = tables();
         const auto indexes = take_indexes<Index>(set);
         std::vector<std::int32_t> symbols(indexes.size());
@@ -346,17 +346,17 @@ class Script {
     }
 
     void push() {
-        coin() ? push_with<std::uint8_t>(cca_encoder_push_u8)
-               : push_with<std::uint16_t>(cca_encoder_push_u16);
+        coin() ? push_with<std::uint8_t>(cca_rans_encoder_push_u8)
+               : push_with<std::uint16_t>(cca_rans_encoder_push_u16);
     }
 
     void finish_encoder() {
-        cca_encoder* const encoder = nullable(encoder_);
+        cca_rans_encoder* const encoder = nullable(encoder_);
         if (coin()) {
-            calls_.fails(cca_encoder_finish(encoder, nullptr), CCA_ERROR_ARGUMENT);
+            calls_.fails(cca_rans_encoder_finish(encoder, nullptr), CCA_ERROR_ARGUMENT);
         }
         cca_bytes* made = nullptr;
-        settle(cca_encoder_finish(encoder, &made), encoder, encoder_open_, {});
+        settle(cca_rans_encoder_finish(encoder, &made), encoder, encoder_open_, {});
         encoder_open_ = encoder_open_ && encoder == nullptr;
         if (made != nullptr) {
             cca_bytes_free(payload_);
@@ -386,8 +386,8 @@ class Script {
     Calls calls_;
     cca_model* model_ = nullptr;
     bool model_sound_ = false;
-    cca_decoder* decoder_ = nullptr;
-    cca_encoder* encoder_ = nullptr;
+    cca_rans_decoder* decoder_ = nullptr;
+    cca_rans_encoder* encoder_ = nullptr;
     cca_bytes* stream_bytes_ = nullptr;
     cca_bytes* payload_ = nullptr;
     bool decoder_open_ = false;

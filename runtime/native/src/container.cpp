@@ -32,14 +32,6 @@ constexpr std::array<Metadata, 3> kMetadata{{
 constexpr std::uint8_t kTiledFlag = 16;
 constexpr std::uint8_t kKnownFlags = 0x1F;
 
-std::uint32_t padded_width(const StreamInfo& info) {
-    return std::uint32_t{info.width} + info.padding.left + info.padding.right;
-}
-
-std::uint32_t padded_height(const StreamInfo& info) {
-    return std::uint32_t{info.height} + info.padding.top + info.padding.bottom;
-}
-
 std::uint32_t divide_up(std::uint32_t dividend, std::uint32_t divisor) {
     return (dividend + divisor - 1) / divisor;
 }
@@ -99,16 +91,6 @@ std::string describe_size_problem(const StreamInfo& info) {
         problem = describe_tiling_problem(info);
     }
     return problem;
-}
-
-void check_limits(const StreamInfo& info, const Limits& limits) {
-    const std::uint64_t pixels = padded_pixels(info);
-    if (pixels > limits.max_pixels) {
-        throw LimitError("a picture of " + std::to_string(info.width) + "x" +
-                         std::to_string(info.height) + " is more than the limit of " +
-                         std::to_string(limits.max_pixels) + " pixels: raise max_pixels to " +
-                         std::to_string(pixels) + ", which counts its padding, to decode it");
-    }
 }
 
 bool valid_metadata_size(std::size_t size) {
@@ -319,6 +301,30 @@ void check_header(const StreamInfo& info, const SectionTable& table) {
     }
 }
 
+void check_limits(const StreamInfo& info, const SectionTable& table, const Limits& limits) {
+    if (table.payload.size() > limits.max_tiles) {
+        throw LimitError("a picture in " + std::to_string(table.payload.size()) +
+                         " tiles is more than the limit of " + std::to_string(limits.max_tiles) +
+                         ": raise max_tiles to decode it");
+    }
+    std::uint64_t metadata = 0;
+    for (const auto& section : table.metadata) {
+        metadata += section ? section->size : 0;
+    }
+    if (metadata > limits.max_metadata) {
+        throw LimitError(
+            "metadata of " + std::to_string(metadata) + " bytes are more than the limit of " +
+            std::to_string(limits.max_metadata) + ": raise max_metadata to decode the picture");
+    }
+    const std::uint64_t pixels = padded_pixels(info);
+    if (pixels > limits.max_pixels) {
+        throw LimitError("a picture of " + std::to_string(info.width) + "x" +
+                         std::to_string(info.height) + " is more than the limit of " +
+                         std::to_string(limits.max_pixels) + " pixels: raise max_pixels to " +
+                         std::to_string(pixels) + ", which counts its padding, to decode it");
+    }
+}
+
 std::string payload_name(const StreamInfo& info, std::size_t index) {
     if (!info.tiling) {
         return "payload";
@@ -344,6 +350,14 @@ BytesView take_section(BytesView stream, std::size_t& position, const Section& s
 }
 
 }  // namespace
+
+std::uint32_t padded_width(const StreamInfo& info) noexcept {
+    return std::uint32_t{info.width} + info.padding.left + info.padding.right;
+}
+
+std::uint32_t padded_height(const StreamInfo& info) noexcept {
+    return std::uint32_t{info.height} + info.padding.top + info.padding.bottom;
+}
 
 std::uint64_t padded_pixels(const StreamInfo& info) noexcept {
     return std::uint64_t{padded_width(info)} * padded_height(info);
@@ -443,7 +457,7 @@ ParsedStream parse_stream(BytesView stream, const Limits& limits) {
     }
     // From here on the header is what some encoder wrote, though not necessarily ours.
     check_header(info, table);
-    check_limits(info, limits);
+    check_limits(info, table, limits);
     std::size_t position = reader.position();
     const std::size_t first = position;
     for (std::size_t i = 0; i < table.payload.size(); ++i) {

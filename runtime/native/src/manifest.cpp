@@ -1,6 +1,5 @@
 // manifest.json. Readers of its values refuse with a BundleError that names the value.
 #include <algorithm>
-#include <numeric>
 
 #include "cca/error.hpp"
 #include "cca/model.hpp"
@@ -10,7 +9,7 @@
 namespace cca {
 namespace {
 
-constexpr std::int64_t kVersion = 3;
+constexpr std::int64_t kVersion = 4;
 constexpr std::int64_t kMaxChannels = 1 << 16;
 constexpr std::int64_t kMaxGraphBytes = (std::int64_t{1} << 31) - 1;
 constexpr std::int64_t kMaxTablesBytes = std::int64_t{64} << 20;
@@ -93,8 +92,9 @@ Graph get_graph(const json::Value& graphs, std::string name) {
         if (!is_graph_path(file.path)) {
             throw BundleError("'file' is no usable path of a graph");
         }
-        const bool averages = get_object(entry, "inputs").find("averages") != nullptr;
-        return {std::move(name), std::move(file), averages};
+        Signature signature = parse_signature(entry);
+        const bool averages = find_port(signature.inputs, "averages") != nullptr;
+        return {std::move(name), std::move(file), averages, std::move(signature)};
     } catch (const BundleError& error) {
         throw BundleError("graph '" + name + "': " + error.what());
     }
@@ -108,18 +108,81 @@ BundleFile get_tables(const json::Value& document) {
     return file;
 }
 
-std::vector<std::uint32_t> get_group_sizes(const json::Value& architecture) {
-    std::vector<std::uint32_t> sizes;
-    for (const json::Value& element :
-         get<json::Value::Array>(architecture, "group_sizes", "array")) {
-        const auto* size = element.as<std::int64_t>();
-        if (size == nullptr) {
-            throw BundleError("'group_sizes' holds something that is no integer");
+CodingEntry get_coding_entry(const json::Value& element) {
+    CodingEntry entry;
+    if (element.find("channels") != nullptr) {
+        entry.channels = static_cast<std::uint32_t>(get_integer(element, "channels", kMaxChannels));
+    }
+    if (element.find("positions") != nullptr) {
+        const std::string& positions = get_string(element, "positions");
+        if (positions != "even" && positions != "odd") {
+            throw BundleError("'positions' in 'coding' is neither even nor odd");
         }
-        sizes.push_back(
-            static_cast<std::uint32_t>(check_range(*size, "group_sizes", kMaxChannels)));
+        entry.positions = positions == "even" ? Positions::kEven : Positions::kOdd;
+    }
+    return entry;
+}
+
+std::vector<CodingEntry> get_coding(const json::Value& document) {
+    std::vector<CodingEntry> entries;
+    for (const json::Value& element : get<json::Value::Array>(document, "coding", "array")) {
+        entries.push_back(get_coding_entry(element));
+    }
+    return entries;
+}
+
+// Those of the channel groups, whether coded at once or by halves.
+std::vector<std::uint32_t> group_sizes(const CodingPlan& plan) {
+    std::vector<std::uint32_t> sizes;
+    for (const Pass& pass : plan.passes) {
+        if (pass.coded && pass.coded->positions != Positions::kOdd) {
+            sizes.push_back(pass.coded->channels.count);
+        }
     }
     return sizes;
+}
+
+void check_port(const std::vector<Port>& ports, const Port& expected, std::size_t count) {
+    const Port* const port = find_port(ports, expected.name);
+    if (ports.size() != count || port == nullptr || port->dtype != expected.dtype ||
+        port->shape != expected.shape) {
+        throw BundleError("its '" + expected.name +
+                          "' is missing, or has another type or shape than expected");
+    }
+}
+
+// Transforms take and give the same in every family.
+void check_transforms(const Manifest& manifest) {
+    using Kind = Dimension::Kind;
+    const auto fixed = [](std::uint32_t size) { return Dimension{Kind::kFixed, size}; };
+    const Dimension batch{Kind::kBatch, 0};
+    const Dimension latent_height{Kind::kLatentHeight, 0};
+    const Dimension latent_width{Kind::kLatentWidth, 0};
+    const Port image{
+        "image", DType::kUint8, {batch, {Kind::kHeight, 0}, {Kind::kWidth, 0}, fixed(3)}};
+    const Port y{"y",
+                 DType::kFloat32,
+                 {batch, fixed(manifest.latent_channels), latent_height, latent_width}};
+    const Port z_symbols{
+        "z_symbols",
+        DType::kInt32,
+        {batch, fixed(manifest.hyper_channels), {Kind::kHyperHeight, 0}, {Kind::kHyperWidth, 0}}};
+    const Port y_hat{"y_hat",
+                     DType::kFloat32,
+                     {fixed(manifest.latent_channels), batch, latent_height, latent_width}};
+    try {
+        check_port(manifest.analysis.signature.inputs, image, 1);
+        check_port(manifest.analysis.signature.outputs, y, 2);
+        check_port(manifest.analysis.signature.outputs, z_symbols, 2);
+    } catch (const BundleError& error) {
+        throw BundleError("graph 'analysis': " + std::string(error.what()));
+    }
+    try {
+        check_port(manifest.synthesis.signature.inputs, y_hat, 1);
+        check_port(manifest.synthesis.signature.outputs, image, 1);
+    } catch (const BundleError& error) {
+        throw BundleError("graph 'synthesis': " + std::string(error.what()));
+    }
 }
 
 std::string get_name(const json::Value& document) {
@@ -169,25 +232,26 @@ Manifest read(const json::Value& document) {
     manifest.name = get_name(document);
     manifest.exact = get_exact(document);
     const json::Value& architecture = get_object(document, "architecture");
-    manifest.group_sizes = get_group_sizes(architecture);
-    const std::int64_t channels = get_integer(architecture, "latent_channels", kMaxChannels);
-    const auto& sizes = manifest.group_sizes;
-    if (std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}) != channels) {
-        throw BundleError("'group_sizes' do not add up to 'latent_channels'");
-    }
-    manifest.latent_channels = static_cast<std::uint32_t>(channels);
+    manifest.latent_channels =
+        static_cast<std::uint32_t>(get_integer(architecture, "latent_channels", kMaxChannels));
     manifest.hyper_channels =
         static_cast<std::uint32_t>(get_integer(architecture, "hyper_channels", kMaxChannels));
     const json::Value& graphs = get_object(document, "graphs");
     manifest.analysis = get_graph(graphs, "analysis");
     manifest.synthesis = get_graph(graphs, "synthesis");
-    for (std::size_t i = 0; i <= sizes.size(); ++i) {
+    const std::vector<CodingEntry> coding = get_coding(document);
+    for (std::size_t i = 0; i < coding.size(); ++i) {
         manifest.priors.push_back(get_graph(graphs, "prior_" + std::to_string(i)));
     }
     if (graphs.as<json::Value::Object>()->size() != manifest.priors.size() + 2) {
-        throw BundleError("'graphs' has unknown ones for " + std::to_string(sizes.size()) +
-                          " channel groups");
+        throw BundleError(
+            "'graphs' has others than analysis, synthesis and one for each entry of "
+            "'coding'");
     }
+    check_transforms(manifest);
+    manifest.plan =
+        make_plan(coding, manifest.priors, manifest.latent_channels, manifest.hyper_channels);
+    manifest.group_sizes = group_sizes(manifest.plan);
     manifest.tables = get_tables(document);
     manifest.model_id = identify(manifest.priors, manifest.tables);
     if (get_string(document, "model_id") != to_hex(manifest.model_id)) {

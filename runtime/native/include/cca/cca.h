@@ -1,19 +1,23 @@
-/* libcca: the CCA stream format and its entropy coder, for programs with an engine of their own.
+/* libcca: the CCA codec, for programs with an engine of their own.
  *
- * The library reads and writes streams (docs/format.md), reads model bundles (docs/bundle.md) and
- * codes symbols. It runs no networks: the host runs the bundle's graphs with whatever engine it
- * has, and leaves format and coding to these functions. Decoding, without the error checks:
+ * The library knows everything about pictures, streams (docs/format.md) and model bundles
+ * (docs/bundle.md), and runs no networks: the host does that, with whatever engine it has. There
+ * are two tiers:
  *
- *     cca_model_open(manifest, tables, &model);          // contents of two files of the bundle
- *     cca_stream_parse(bytes, 0, &stream);
- *     cca_model_check_stream(model, &stream, NULL);      // was it made with this model?
- *     cca_decoder_create(stream.payload, &decoder);
- *     cca_decoder_pull_u16(decoder, cca_model_hyper_tables(model), channels, n, z_symbols);
- *     // run prior_0 on z_symbols; then for each channel group:
- *     cca_decoder_pull_u8(decoder, cca_model_gaussian_tables(model), indexes, n, symbols);
- *     // ... run the next prior graph on the symbols ...
- *     cca_decoder_finish(decoder);
- *     // run synthesis, take away stream.padding
+ * - Machines, the upper one. An encoder or decoder tells the host, step by step, which graph to run
+ *   on which tensors. Decoding, without the error checks:
+ *
+ *       cca_model_open(manifest, tables, &model);          // contents of two files of the bundle
+ *       cca_decoder_create(model, &stream, 1, NULL, &decoder);
+ *       do {
+ *           cca_decoder_next(decoder, 0, &step);
+ *           // do what the step says: make a tensor, run a graph, fetch a tensor, free a tensor
+ *       } while (step->kind != CCA_STEP_DONE);
+ *       cca_decoder_picture(decoder, 0, &picture);         // pixels and metadata
+ *
+ *   cca_decode_with() and cca_encode_with() are that loop, for a host that is four functions.
+ * - Streams and the entropy coder by themselves, the lower one, for programs that drive the graphs
+ *   on their own.
  *
  * docs/embedding.md walks through it.
  *
@@ -64,8 +68,8 @@ extern "C" {
 
 /* Layouts, values and meanings in this header. Raised when any of them changes in a way that an
  * already compiled program would notice; new functions do not raise it. It is also the number in
- * the shared library's name, libcca.so.1. */
-#define CCA_ABI_VERSION 1
+ * the shared library's name, libcca.so.2. */
+#define CCA_ABI_VERSION 2
 
 /* CCA_ABI_VERSION of the library that is running. */
 CCA_API uint32_t cca_abi_version(void);
@@ -87,7 +91,9 @@ typedef enum cca_status {
     CCA_ERROR_UNSUPPORTED = 7, /* a stream or bundle of a version that this library does not know */
     CCA_ERROR_LIMIT = 8,       /* a sound stream of more pixels than max_pixels */
     CCA_ERROR_BUNDLE = 9,      /* no model bundle, or a damaged or inconsistent one */
-    CCA_ERROR_MODEL = 10       /* a sound stream that another model, or another engine, made */
+    CCA_ERROR_MODEL = 10,      /* a sound stream that another model, or another engine, made */
+    CCA_ERROR_LATENTS = 11,    /* the model gives infinite or undefined latents for a picture */
+    CCA_ERROR_HOST = 12        /* a function of the host failed */
 } cca_status;
 
 /* Name of a status, for instance "CCA_ERROR_STREAM"; "unknown status" for any other value.
@@ -294,16 +300,18 @@ typedef struct cca_graph {
     uint32_t takes_averages; /* 1 if it has the input `averages`, see cca_averages(); else 0 */
 } cca_graph;
 
-/* The analysis transform, from picture to latents; prior graph `index`, 0 to G (which is not
- * group_count - 1: the last one only completes the latents); the synthesis transform.
+/* Number of the bundle's graphs. 0 if `model` is null. */
+CCA_API uint32_t cca_model_graph_count(const cca_model* model);
+
+/* A graph of the bundle: number 0 is the analysis transform, then come the prior's, in the order in
+ * which they run, and last the synthesis transform.
  *
  * model  not null.
+ * index  less than cca_model_graph_count().
  * graph  not null. Its strings belong to the model.
  *
  * CCA_ERROR_ARGUMENT. */
-CCA_API cca_status cca_model_analysis(const cca_model* model, cca_graph* graph);
-CCA_API cca_status cca_model_prior(const cca_model* model, uint32_t index, cca_graph* graph);
-CCA_API cca_status cca_model_synthesis(const cca_model* model, cca_graph* graph);
+CCA_API cca_status cca_model_graph(const cca_model* model, uint32_t index, cca_graph* graph);
 
 /* CCA_ERROR_BUNDLE unless the size and SHA-256 of `content` are those of `file`: to be called
  * before an engine sees the content.
@@ -345,19 +353,19 @@ CCA_API cca_status cca_model_check_stream(const cca_model* model, const cca_stre
  * CCA_ERROR_ARGUMENT. */
 CCA_API cca_status cca_averages(uint32_t latent_height, uint32_t latent_width, float* averages);
 
-/* ---- Decoder ------------------------------------------------------------------------------- */
+/* ---- Decoding payloads --------------------------------------------------------------------- */
 
 /* Decodes a payload, one *group* at a time and in the encoder's order: first all hyper-latents,
  * then each channel group. A group is one call of a pull function; its symbols are in the order
  * channel, row, column, and their number must be the encoder's. After a failed pull every further
  * call returns CCA_ERROR_STATE. */
-typedef struct cca_decoder cca_decoder;
+typedef struct cca_rans_decoder cca_rans_decoder;
 
 /* payload  of cca_stream_info; copied.
- * decoder  not null; gets the decoder, which the caller frees with cca_decoder_free().
+ * decoder  not null; gets the decoder, which the caller frees with cca_rans_decoder_free().
  *
  * CCA_ERROR_ARGUMENT, _STREAM, _MEMORY. */
-CCA_API cca_status cca_decoder_create(cca_view payload, cca_decoder** decoder);
+CCA_API cca_status cca_rans_decoder_create(cca_view payload, cca_rans_decoder** decoder);
 
 /* Decodes the next group.
  *
@@ -369,28 +377,29 @@ CCA_API cca_status cca_decoder_create(cca_view payload, cca_decoder** decoder);
  *          `indexes`.
  *
  * CCA_ERROR_ARGUMENT, _STATE, _STREAM, _MEMORY. */
-CCA_API cca_status cca_decoder_pull_u8(cca_decoder* decoder, const cca_tables* tables,
-                                       const uint8_t* indexes, size_t count, int32_t* symbols);
-CCA_API cca_status cca_decoder_pull_u16(cca_decoder* decoder, const cca_tables* tables,
-                                        const uint16_t* indexes, size_t count, int32_t* symbols);
+CCA_API cca_status cca_rans_decoder_pull_u8(cca_rans_decoder* decoder, const cca_tables* tables,
+                                            const uint8_t* indexes, size_t count, int32_t* symbols);
+CCA_API cca_status cca_rans_decoder_pull_u16(cca_rans_decoder* decoder, const cca_tables* tables,
+                                             const uint16_t* indexes, size_t count,
+                                             int32_t* symbols);
 
 /* Confirms that the payload ends here: call it after the last group. (A preview that stops before
  * just frees the decoder.) Afterwards a pull returns CCA_ERROR_STATE, and so does another finish.
  *
  * CCA_ERROR_ARGUMENT, _STATE, _STREAM. */
-CCA_API cca_status cca_decoder_finish(cca_decoder* decoder);
+CCA_API cca_status cca_rans_decoder_finish(cca_rans_decoder* decoder);
 
-CCA_API void cca_decoder_free(cca_decoder* decoder);
+CCA_API void cca_rans_decoder_free(cca_rans_decoder* decoder);
 
-/* ---- Encoder ------------------------------------------------------------------------------- */
+/* ---- Encoding payloads --------------------------------------------------------------------- */
 
 /* Collects groups, in the decoder's order, and encodes them all at the end. */
-typedef struct cca_encoder cca_encoder;
+typedef struct cca_rans_encoder cca_rans_encoder;
 
-/* encoder  not null; gets the encoder, which the caller frees with cca_encoder_free().
+/* encoder  not null; gets the encoder, which the caller frees with cca_rans_encoder_free().
  *
  * CCA_ERROR_ARGUMENT, _MEMORY. */
-CCA_API cca_status cca_encoder_create(cca_encoder** encoder);
+CCA_API cca_status cca_rans_encoder_create(cca_rans_encoder** encoder);
 
 /* Symbols as the coder takes them: latents minus means, rounded to nearest (halves to even) and
  * clipped to -32,768 .. 32,767. A device can as well do it itself.
@@ -412,12 +421,12 @@ CCA_API cca_status cca_quantise(const float* latents, const float* means, size_t
  * count    number of symbols in the group.
  *
  * CCA_ERROR_ARGUMENT, _STATE, _MEMORY. */
-CCA_API cca_status cca_encoder_push_u8(cca_encoder* encoder, const cca_tables* tables,
-                                       const uint8_t* indexes, const int32_t* symbols,
-                                       size_t count);
-CCA_API cca_status cca_encoder_push_u16(cca_encoder* encoder, const cca_tables* tables,
-                                        const uint16_t* indexes, const int32_t* symbols,
-                                        size_t count);
+CCA_API cca_status cca_rans_encoder_push_u8(cca_rans_encoder* encoder, const cca_tables* tables,
+                                            const uint8_t* indexes, const int32_t* symbols,
+                                            size_t count);
+CCA_API cca_status cca_rans_encoder_push_u16(cca_rans_encoder* encoder, const cca_tables* tables,
+                                             const uint16_t* indexes, const int32_t* symbols,
+                                             size_t count);
 
 /* Encodes all groups. Afterwards every further call returns CCA_ERROR_STATE.
  *
@@ -426,9 +435,221 @@ CCA_API cca_status cca_encoder_push_u16(cca_encoder* encoder, const cca_tables* 
  *          cca_bytes_free().
  *
  * CCA_ERROR_ARGUMENT, _STATE, _MEMORY. */
-CCA_API cca_status cca_encoder_finish(cca_encoder* encoder, cca_bytes** payload);
+CCA_API cca_status cca_rans_encoder_finish(cca_rans_encoder* encoder, cca_bytes** payload);
+
+CCA_API void cca_rans_encoder_free(cca_rans_encoder* encoder);
+
+/* ---- Steps --------------------------------------------------------------------------------- */
+
+/* Values of dtype. */
+typedef enum cca_dtype { CCA_FLOAT32 = 0, CCA_INT32 = 1, CCA_UINT8 = 2 } cca_dtype;
+
+/* Most axes of a tensor. */
+#define CCA_MAX_RANK 5
+
+/* A tensor, dense and in C order. */
+typedef struct cca_tensor {
+    uint32_t dtype; /* a cca_dtype */
+    uint32_t rank;
+    uint64_t shape[CCA_MAX_RANK];
+} cca_tensor;
+
+/* A tensor that a graph reads or writes under a name: all of a slot, or rows of it. */
+typedef struct cca_binding {
+    const char* name; /* of the graph's input or output; belongs to the model */
+    uint32_t slot;
+    uint32_t is_rows;   /* 1: rows of a slot that exists, which an output is written to in place */
+    uint64_t first_row; /* of the first axis; shape[0] rows from there on */
+    cca_tensor tensor;  /* what is bound: a graph that gives anything else is broken */
+} cca_binding;
+
+/* Values of kind. Later versions may add some, for options that do not exist today. */
+typedef enum cca_step_kind {
+    /* All is done; so is every further step. */
+    CCA_STEP_DONE = 0,
+    /* Make a tensor in `slot`, of the bytes at `source`, or of any content if that is null. The
+     * bytes stay as they are until the slot is freed. */
+    CCA_STEP_UPLOAD = 1,
+    /* Run graph `graph` (cca_model_graph()). Outputs that are no rows make a tensor each. */
+    CCA_STEP_RUN = 2,
+    /* Wait for the tensor in `slot`, and copy it to `target`. */
+    CCA_STEP_DOWNLOAD = 3,
+    /* Drop the tensor in `slot`. Its number may be given again. */
+    CCA_STEP_FREE = 4
+} cca_step_kind;
+
+/* What the host is to do next. It belongs to the machine and lasts until the worker's next one. */
+typedef struct cca_step {
+    uint32_t kind;      /* a cca_step_kind */
+    uint32_t slot;      /* all but RUN and DONE: a small number; each worker has its own */
+    cca_tensor tensor;  /* UPLOAD, DOWNLOAD */
+    const void* source; /* UPLOAD */
+    void* target;       /* DOWNLOAD */
+    size_t size;        /* UPLOAD, DOWNLOAD: bytes of the tensor */
+    uint32_t graph;     /* RUN */
+    uint32_t input_count;
+    uint32_t output_count;
+    const cca_binding* inputs;
+    const cca_binding* outputs;
+} cca_step;
+
+/* A host as functions, for cca_decode_with() and cca_encode_with(). Each does a step of its kind
+ * and returns 0, or anything else to give up; `host` is `context`. */
+typedef struct cca_host {
+    size_t struct_size; /* sizeof(cca_host) */
+    void* context;
+    int (*upload)(void* host, const cca_step* step);
+    int (*run)(void* host, const cca_step* step);
+    int (*download)(void* host, const cca_step* step);
+    int (*free)(void* host, const cca_step* step);
+} cca_host;
+
+/* What a machine is ready for. 0 stands for each one's default. */
+typedef struct cca_limits {
+    uint64_t max_pixels;       /* of a picture with its padding: CCA_DEFAULT_MAX_PIXELS */
+    uint64_t max_tensor_bytes; /* of the tensors that the host holds for a worker: no limit */
+    uint64_t max_metadata;     /* bytes of a stream's metadata together: 3 * 2^24 */
+    uint64_t max_tiles;        /* of a picture: 2^20 */
+} cca_limits;
+
+/* A picture: 8-bit red, green and blue, row after row, and what travels with it. */
+typedef struct cca_picture {
+    const uint8_t* pixels;
+    uint32_t width; /* 1 to 65,535 pixels */
+    uint32_t height;
+    cca_view icc; /* as in cca_stream_info */
+    cca_view exif;
+    cca_view xmp;
+} cca_picture;
+
+/* ---- Decoder ------------------------------------------------------------------------------- */
+
+/* A part of a picture, in pixels. All zero stands for all of it. */
+typedef struct cca_region {
+    uint32_t x;
+    uint32_t y;
+    uint32_t width;
+    uint32_t height;
+} cca_region;
+
+/* Fields that an older program does not know are zero, which always stands for the default. */
+typedef struct cca_decode_options {
+    size_t struct_size; /* sizeof(cca_decode_options) */
+    cca_limits limits;
+    cca_region region;          /* of a single picture */
+    const uint8_t* fingerprint; /* native mode: CCA_IDENTIFIER_BYTES that stand for the engine */
+    uint32_t workers;           /* threads that may do steps at the same time; 0 stands for 1 */
+    uint32_t reserved;          /* 0 */
+} cca_decode_options;
+
+/* Decodes one stream, or several of one padded size and without tiles together, as a batch. */
+typedef struct cca_decoder cca_decoder;
+
+/* Checks the streams, and that they are this model's.
+ *
+ * model    not null; outlives the decoder.
+ * streams  `count` whole .cca files, at least 1; they outlive the decoder.
+ * options  null for the defaults; read during the call.
+ * decoder  not null; gets the decoder, which the caller frees with cca_decoder_free().
+ *
+ * CCA_ERROR_ARGUMENT, _STREAM, _UNSUPPORTED, _LIMIT, _MODEL, _MEMORY. */
+CCA_API cca_status cca_decoder_create(const cca_model* model, const cca_view* streams, size_t count,
+                                      const cca_decode_options* options, cca_decoder** decoder);
+
+/* Does everything up to the next step: call it again when the host has done that. Large pictures
+ * have work for several workers, each on a thread of its own; one that has nothing to do for now
+ * waits here. After an error the decoder is of no more use, and the host drops all tensors.
+ *
+ * decoder  not null.
+ * worker   less than the options' `workers`. One thread at a time may be a worker.
+ * step     not null; gets the step.
+ *
+ * CCA_ERROR_ARGUMENT, _STATE, _STREAM, _BUNDLE, _LIMIT, _MEMORY. */
+CCA_API cca_status cca_decoder_next(cca_decoder* decoder, uint32_t worker, const cca_step** step);
+
+/* A decoded picture, or the region of it. Its pointers belong to the decoder.
+ *
+ * decoder  not null; every worker has had CCA_STEP_DONE.
+ * index    of its stream.
+ * picture  not null.
+ *
+ * CCA_ERROR_ARGUMENT, _STATE. */
+CCA_API cca_status cca_decoder_picture(const cca_decoder* decoder, size_t index,
+                                       cca_picture* picture);
+
+CCA_API void cca_decoder_free(cca_decoder* decoder);
+
+/* Decodes with one worker and a host that is given as functions.
+ *
+ * model, stream, options  as for cca_decoder_create().
+ * host                    not null; used during the call.
+ * decoder                 not null; gets a decoder that is done.
+ *
+ * CCA_ERROR_HOST, and those of the functions above. */
+CCA_API cca_status cca_decode_with(const cca_model* model, cca_view stream,
+                                   const cca_decode_options* options, const cca_host* host,
+                                   cca_decoder** decoder);
+
+/* ---- Encoder ------------------------------------------------------------------------------- */
+
+#define CCA_TILE_BY_SIZE 0U      /* tiles of up to 3,072 pixels a side for pictures above 2^21 */
+#define CCA_TILE_NONE UINT32_MAX /* every picture as a whole */
+
+/* Fields that an older program does not know are zero, which always stands for the default. */
+typedef struct cca_encode_options {
+    size_t struct_size; /* sizeof(cca_encode_options) */
+    cca_limits limits;
+    const uint8_t* fingerprint; /* as for decoding */
+    uint32_t tile_side;         /* longest side of a tile, a multiple of CCA_HYPER_SCALE up to
+                                   16,320; or one of the above */
+    uint32_t reconstruct;       /* 1: also give the pixels that decoding will give */
+    uint32_t workers;           /* as for decoding */
+    uint32_t reserved;          /* 0 */
+} cca_encode_options;
+
+/* Encodes one picture, or several of one padded size and without tiles together, as a batch. */
+typedef struct cca_encoder cca_encoder;
+
+/* model     not null; outlives the encoder.
+ * pictures  `count` of them, at least 1. Their pixels outlive the encoder; metadata are copied.
+ * options   null for the defaults; read during the call.
+ * encoder   not null; gets the encoder, which the caller frees with cca_encoder_free().
+ *
+ * CCA_ERROR_ARGUMENT, _LIMIT, _MEMORY. */
+CCA_API cca_status cca_encoder_create(const cca_model* model, const cca_picture* pictures,
+                                      size_t count, const cca_encode_options* options,
+                                      cca_encoder** encoder);
+
+/* As cca_decoder_next().
+ *
+ * CCA_ERROR_ARGUMENT, _STATE, _BUNDLE, _LATENTS, _LIMIT, _MEMORY. */
+CCA_API cca_status cca_encoder_next(cca_encoder* encoder, uint32_t worker, const cca_step** step);
+
+/* A whole .cca file. Its bytes belong to the encoder.
+ *
+ * encoder  not null; every worker has had CCA_STEP_DONE.
+ * index    of its picture.
+ * stream   not null.
+ *
+ * CCA_ERROR_ARGUMENT, _STATE. */
+CCA_API cca_status cca_encoder_stream(const cca_encoder* encoder, size_t index, cca_view* stream);
+
+/* The pixels that decoding will give, as in cca_picture. They belong to the encoder.
+ *
+ * encoder  not null; made with `reconstruct`; every worker has had CCA_STEP_DONE.
+ * index    of its picture.
+ * pixels   not null.
+ *
+ * CCA_ERROR_ARGUMENT, _STATE. */
+CCA_API cca_status cca_encoder_reconstruction(const cca_encoder* encoder, size_t index,
+                                              cca_view* pixels);
 
 CCA_API void cca_encoder_free(cca_encoder* encoder);
+
+/* Encodes with one worker and a host that is given as functions; see cca_decode_with(). */
+CCA_API cca_status cca_encode_with(const cca_model* model, const cca_picture* picture,
+                                   const cca_encode_options* options, const cca_host* host,
+                                   cca_encoder** encoder);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -25,6 +25,9 @@ inline constexpr std::uint32_t kMaxMetadata = 16U << 20;
 /// What a reader is willing to decode. A stream's own word is no reason to allocate gigabytes.
 struct Limits {
     std::uint64_t max_pixels = std::uint64_t{1} << 28;  ///< of the picture with its padding
+    std::uint64_t max_metadata = 3 * std::uint64_t{kMaxMetadata};  ///< bytes, of all sections
+    std::uint64_t max_tiles = std::uint64_t{1} << 20;
+    std::uint64_t max_tensor_bytes = UINT64_MAX;  ///< of the tensors a host holds for one worker
 };
 
 /// Pixels that the encoder added around the picture, and the decoder takes away.
@@ -70,6 +73,12 @@ struct StreamInfo {
 
     bool operator==(const StreamInfo&) const = default;
 };
+
+/// Pixels of the padded picture across.
+std::uint32_t padded_width(const StreamInfo& info) noexcept;
+
+/// And down.
+std::uint32_t padded_height(const StreamInfo& info) noexcept;
 
 /// Pixels of the padded picture, which is what a model works on: below 2^33.
 std::uint64_t padded_pixels(const StreamInfo& info) noexcept;

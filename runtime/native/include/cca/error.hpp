@@ -35,4 +35,22 @@ class UnsupportedBundleError : public BundleError {
     using BundleError::BundleError;
 };
 
+/// A model that gives infinite or undefined latents for a picture.
+class LatentsError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// A sound stream that another model, or another engine, made.
+class ForeignStreamError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// A call in the wrong order.
+class StateError : public std::logic_error {
+  public:
+    using std::logic_error::logic_error;
+};
+
 }  // namespace cca

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "cca/container.hpp"
+#include "cca/plan.hpp"
+#include "cca/signature.hpp"
 #include "cca/table_file.hpp"
 
 namespace cca {
@@ -27,6 +29,7 @@ struct Graph {
     std::string name;
     BundleFile file;
     bool takes_averages;  ///< it has the input `averages` (docs/exact.md)
+    Signature signature;
 };
 
 /// A validated manifest.
@@ -41,6 +44,24 @@ struct Manifest {
     std::vector<Graph> priors;  ///< prior_0 to prior_G
     Graph synthesis;
     BundleFile tables;
+    CodingPlan plan;  ///< refers to `priors`
+
+    // A manifest may be moved, which leaves the graphs where they are, but not copied.
+    Manifest() = default;
+    Manifest(Manifest&&) = default;
+    Manifest& operator=(Manifest&&) = default;
+
+    /// Numbers of all graphs, as steps name them: analysis, then the prior's, then synthesis.
+    static constexpr std::uint32_t kAnalysis = 0;
+    static constexpr std::uint32_t prior_index(std::uint32_t prior) noexcept { return prior + 1; }
+    std::uint32_t synthesis_index() const noexcept {
+        return prior_index(static_cast<std::uint32_t>(priors.size()));
+    }
+    const Graph& graph(std::uint32_t index) const noexcept {
+        return index == kAnalysis           ? analysis
+               : index == synthesis_index() ? synthesis
+                                            : priors[index - 1];
+    }
 };
 
 /// Reads the content of a `manifest.json`.

@@ -53,14 +53,14 @@ constexpr const char* kFailed = "this coder is of no more use since an earlier c
 
 using namespace cca::c_api;
 
-struct cca_decoder {
-    explicit cca_decoder(cca::BytesView payload) : decoder(payload) {}
+struct cca_rans_decoder {
+    explicit cca_rans_decoder(cca::BytesView payload) : decoder(payload) {}
 
     cca::Decoder decoder;
     Turnstile turnstile;
 };
 
-struct cca_encoder {
+struct cca_rans_encoder {
     cca::Encoder encoder;
     Turnstile turnstile;
 };
@@ -68,7 +68,7 @@ struct cca_encoder {
 namespace {
 
 template <typename Index>
-cca_status pull(cca_decoder* handle, const cca_tables* tables, const Index* indexes,
+cca_status pull(cca_rans_decoder* handle, const cca_tables* tables, const Index* indexes,
                 std::size_t count, std::int32_t* symbols) {
     return guarded([&] {
         require(handle, "decoder");
@@ -83,7 +83,7 @@ cca_status pull(cca_decoder* handle, const cca_tables* tables, const Index* inde
 }
 
 template <typename Index>
-cca_status push(cca_encoder* handle, const cca_tables* tables, const Index* indexes,
+cca_status push(cca_rans_encoder* handle, const cca_tables* tables, const Index* indexes,
                 const std::int32_t* symbols, std::size_t count) {
     return guarded([&] {
         require(handle, "encoder");
@@ -104,24 +104,24 @@ cca_status push(cca_encoder* handle, const cca_tables* tables, const Index* inde
 
 }  // namespace
 
-cca_status cca_decoder_create(cca_view payload, cca_decoder** decoder) {
+cca_status cca_rans_decoder_create(cca_view payload, cca_rans_decoder** decoder) {
     return guarded([&] {
         require(decoder, "decoder");
-        *decoder = std::make_unique<cca_decoder>(require_view(payload, "payload")).release();
+        *decoder = std::make_unique<cca_rans_decoder>(require_view(payload, "payload")).release();
     });
 }
 
-cca_status cca_decoder_pull_u8(cca_decoder* decoder, const cca_tables* tables,
-                               const uint8_t* indexes, size_t count, int32_t* symbols) {
+cca_status cca_rans_decoder_pull_u8(cca_rans_decoder* decoder, const cca_tables* tables,
+                                    const uint8_t* indexes, size_t count, int32_t* symbols) {
     return pull(decoder, tables, indexes, count, symbols);
 }
 
-cca_status cca_decoder_pull_u16(cca_decoder* decoder, const cca_tables* tables,
-                                const uint16_t* indexes, size_t count, int32_t* symbols) {
+cca_status cca_rans_decoder_pull_u16(cca_rans_decoder* decoder, const cca_tables* tables,
+                                     const uint16_t* indexes, size_t count, int32_t* symbols) {
     return pull(decoder, tables, indexes, count, symbols);
 }
 
-cca_status cca_decoder_finish(cca_decoder* decoder) {
+cca_status cca_rans_decoder_finish(cca_rans_decoder* decoder) {
     return guarded([&] {
         require(decoder, "decoder");
         Turnstile::Turn turn(decoder->turnstile);
@@ -130,14 +130,14 @@ cca_status cca_decoder_finish(cca_decoder* decoder) {
     });
 }
 
-void cca_decoder_free(cca_decoder* decoder) {
+void cca_rans_decoder_free(cca_rans_decoder* decoder) {
     delete decoder;
 }
 
-cca_status cca_encoder_create(cca_encoder** encoder) {
+cca_status cca_rans_encoder_create(cca_rans_encoder** encoder) {
     return guarded([&] {
         require(encoder, "encoder");
-        *encoder = std::make_unique<cca_encoder>().release();
+        *encoder = std::make_unique<cca_rans_encoder>().release();
     });
 }
 
@@ -149,17 +149,18 @@ cca_status cca_quantise(const float* latents, const float* means, size_t count, 
     });
 }
 
-cca_status cca_encoder_push_u8(cca_encoder* encoder, const cca_tables* tables,
-                               const uint8_t* indexes, const int32_t* symbols, size_t count) {
+cca_status cca_rans_encoder_push_u8(cca_rans_encoder* encoder, const cca_tables* tables,
+                                    const uint8_t* indexes, const int32_t* symbols, size_t count) {
     return push(encoder, tables, indexes, symbols, count);
 }
 
-cca_status cca_encoder_push_u16(cca_encoder* encoder, const cca_tables* tables,
-                                const uint16_t* indexes, const int32_t* symbols, size_t count) {
+cca_status cca_rans_encoder_push_u16(cca_rans_encoder* encoder, const cca_tables* tables,
+                                     const uint16_t* indexes, const int32_t* symbols,
+                                     size_t count) {
     return push(encoder, tables, indexes, symbols, count);
 }
 
-cca_status cca_encoder_finish(cca_encoder* encoder, cca_bytes** payload) {
+cca_status cca_rans_encoder_finish(cca_rans_encoder* encoder, cca_bytes** payload) {
     return guarded([&] {
         require(encoder, "encoder");
         require(payload, "payload");
@@ -169,6 +170,6 @@ cca_status cca_encoder_finish(cca_encoder* encoder, cca_bytes** payload) {
     });
 }
 
-void cca_encoder_free(cca_encoder* encoder) {
+void cca_rans_encoder_free(cca_rans_encoder* encoder) {
     delete encoder;
 }

@@ -53,6 +53,12 @@ cca_status fail_with_current_exception() noexcept {
         return fail(CCA_ERROR_UNSUPPORTED, error.what());
     } catch (const BundleError& error) {
         return fail(CCA_ERROR_BUNDLE, error.what());
+    } catch (const ForeignStreamError& error) {
+        return fail(CCA_ERROR_MODEL, error.what());
+    } catch (const LatentsError& error) {
+        return fail(CCA_ERROR_LATENTS, error.what());
+    } catch (const StateError& error) {
+        return fail(CCA_ERROR_STATE, error.what());
     } catch (const std::invalid_argument& error) {
         return fail(CCA_ERROR_ARGUMENT, error.what());
     } catch (const std::bad_alloc&) {

@@ -85,33 +85,19 @@ cca_status cca_model_describe(const cca_model* model, cca_model_info* info) {
     });
 }
 
-cca_status cca_model_analysis(const cca_model* model, cca_graph* graph) {
-    return guarded([&] {
-        require(model, "model");
-        require(graph, "graph");
-        *graph = to_c(model->manifest.analysis);
-    });
+uint32_t cca_model_graph_count(const cca_model* model) {
+    return model == nullptr ? 0 : model->manifest.synthesis_index() + 1;
 }
 
-cca_status cca_model_prior(const cca_model* model, uint32_t index, cca_graph* graph) {
+cca_status cca_model_graph(const cca_model* model, uint32_t index, cca_graph* graph) {
     return guarded([&] {
         require(model, "model");
         require(graph, "graph");
-        const auto& priors = model->manifest.priors;
-        if (index >= priors.size()) {
-            throw Refusal(CCA_ERROR_ARGUMENT, "no graph prior_" + std::to_string(index) +
-                                                  ": the last is prior_" +
-                                                  std::to_string(priors.size() - 1));
+        if (index >= cca_model_graph_count(model)) {
+            throw Refusal(CCA_ERROR_ARGUMENT, "no graph " + std::to_string(index) + ": there are " +
+                                                  std::to_string(cca_model_graph_count(model)));
         }
-        *graph = to_c(priors[index]);
-    });
-}
-
-cca_status cca_model_synthesis(const cca_model* model, cca_graph* graph) {
-    return guarded([&] {
-        require(model, "model");
-        require(graph, "graph");
-        *graph = to_c(model->manifest.synthesis);
+        *graph = to_c(model->manifest.graph(index));
     });
 }
 

@@ -10,6 +10,7 @@
 #include "cca/padding.hpp"
 #include "guard.hpp"
 #include "handles.hpp"
+#include "metadata.hpp"
 
 namespace cca::c_api {
 namespace {
@@ -57,16 +58,6 @@ cca_stream_info to_c(const ParsedStream& parsed) {
     info.exif = section(from.exif, position);
     info.xmp = section(from.xmp, position);
     return info;
-}
-
-std::optional<Bytes> to_metadata(cca_view view, const char* name) {
-    const BytesView bytes = require_view(view, name);
-    // Before it is copied: the container's own check would come after.
-    if (bytes.size() > kMaxMetadata) {
-        throw Refusal(CCA_ERROR_ARGUMENT, std::string(name) + " has more than " +
-                                              std::to_string(kMaxMetadata) + " bytes");
-    }
-    return bytes.empty() ? std::nullopt : std::optional(Bytes(bytes.begin(), bytes.end()));
 }
 
 Identifier to_identifier(const std::uint8_t* bytes) {

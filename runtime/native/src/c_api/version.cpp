@@ -34,6 +34,10 @@ const char* cca_status_name(int status) {
             return "CCA_ERROR_BUNDLE";
         case CCA_ERROR_MODEL:
             return "CCA_ERROR_MODEL";
+        case CCA_ERROR_LATENTS:
+            return "CCA_ERROR_LATENTS";
+        case CCA_ERROR_HOST:
+            return "CCA_ERROR_HOST";
         default:
             return "unknown status";
     }

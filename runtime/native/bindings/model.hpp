@@ -1,0 +1,17 @@
+// A model as Python holds it.
+#pragma once
+
+#include "cca/model.hpp"
+#include "codec/part_coders.hpp"
+
+namespace cca::python {
+
+struct PyModel {
+    Model model;
+
+    ModelView view() const {
+        return {&model.manifest, &model.tables.gaussian, &model.tables.hyper_latents};
+    }
+};
+
+}  // namespace cca::python

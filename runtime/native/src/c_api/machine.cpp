@@ -1,0 +1,129 @@
+#include "machine.hpp"
+
+#include <algorithm>
+
+namespace cca::c_api {
+namespace {
+
+constexpr std::uint32_t kMaxWorkers = 1024;
+
+cca_tensor to_c(DType dtype, const Shape& shape) {
+    static_assert(CCA_MAX_RANK == Shape::kMaxRank);
+    cca_tensor tensor{
+        static_cast<std::uint32_t>(dtype), static_cast<std::uint32_t>(shape.rank()), {}};
+    std::copy_n(shape.data(), shape.rank(), tensor.shape);
+    return tensor;
+}
+
+void to_c(std::span<const Binding> from, std::vector<cca_binding>& to) {
+    to.clear();
+    for (const Binding& binding : from) {
+        // The names are whole strings of the model, and end in a zero.
+        to.push_back({binding.name.data(), binding.slot, binding.rows, binding.first_row,
+                      to_c(binding.dtype, binding.shape)});
+    }
+}
+
+cca_step_kind to_c(StepKind kind) {
+    switch (kind) {
+        case StepKind::kUpload:
+            return CCA_STEP_UPLOAD;
+        case StepKind::kRun:
+            return CCA_STEP_RUN;
+        case StepKind::kDownload:
+            return CCA_STEP_DOWNLOAD;
+        case StepKind::kFree:
+            return CCA_STEP_FREE;
+        case StepKind::kDone:
+            break;
+    }
+    return CCA_STEP_DONE;
+}
+
+// Lets one thread be a worker.
+class Turn {
+  public:
+    explicit Turn(std::atomic_flag& busy) : busy_(busy) {
+        if (busy_.test_and_set(std::memory_order_acquire)) {
+            throw Refusal(CCA_ERROR_STATE, "another thread is this worker");
+        }
+    }
+    ~Turn() { busy_.clear(std::memory_order_release); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+  private:
+    std::atomic_flag& busy_;
+};
+
+}  // namespace
+
+const cca_step* StepTranslator::next(Machine& machine, std::uint32_t number) {
+    if (number >= workers_.size()) {
+        throw Refusal(CCA_ERROR_ARGUMENT, "no worker " + std::to_string(number) + ": there are " +
+                                              std::to_string(workers_.size()));
+    }
+    Worker& worker = workers_[number];
+    const Turn turn(worker.busy);
+    const Step& step = machine.next(number);
+    to_c(step.inputs, worker.inputs);
+    to_c(step.outputs, worker.outputs);
+    worker.step = {};
+    worker.step.kind = to_c(step.kind);
+    worker.step.slot = step.slot;
+    worker.step.tensor = to_c(step.dtype, step.shape);
+    worker.step.source = step.source.data();
+    worker.step.target = step.target.data();
+    worker.step.size = step.shape.elements() * size_of(step.dtype);
+    worker.step.graph = step.graph;
+    worker.step.input_count = static_cast<std::uint32_t>(worker.inputs.size());
+    worker.step.output_count = static_cast<std::uint32_t>(worker.outputs.size());
+    worker.step.inputs = worker.inputs.data();
+    worker.step.outputs = worker.outputs.data();
+    worker.done = step.kind == StepKind::kDone;
+    return &worker.step;
+}
+
+void StepTranslator::require_done() const {
+    if (!std::ranges::all_of(workers_, [](const Worker& worker) { return worker.done.load(); })) {
+        throw Refusal(CCA_ERROR_STATE, "there are steps to be done before the result is there");
+    }
+}
+
+Limits to_limits(const cca_limits& from) {
+    Limits limits;
+    const auto take = [](std::uint64_t value, std::uint64_t& limit) {
+        if (value != 0) {
+            limit = value;
+        }
+    };
+    take(from.max_pixels, limits.max_pixels);
+    take(from.max_tensor_bytes, limits.max_tensor_bytes);
+    take(from.max_metadata, limits.max_metadata);
+    take(from.max_tiles, limits.max_tiles);
+    return limits;
+}
+
+std::optional<Identifier> to_fingerprint(const std::uint8_t* fingerprint) {
+    if (fingerprint == nullptr) {
+        return std::nullopt;
+    }
+    Identifier identifier;
+    std::copy_n(fingerprint, identifier.size(), identifier.begin());
+    return identifier;
+}
+
+std::uint32_t to_workers(std::uint32_t workers) {
+    if (workers > kMaxWorkers) {
+        throw Refusal(CCA_ERROR_ARGUMENT,
+                      std::to_string(workers) + " workers: at most " + std::to_string(kMaxWorkers));
+    }
+    return std::max<std::uint32_t>(workers, 1);
+}
+
+ModelView view_of(const cca_model* model) {
+    require(model, "model");
+    return {&model->manifest, &model->gaussian.tables, &model->hyper_latents.tables};
+}
+
+}  // namespace cca::c_api

@@ -1,0 +1,28 @@
+#include "cca/step.hpp"
+
+#include <stdexcept>
+
+namespace cca {
+
+void Shape::push_back(std::uint64_t size) {
+    if (rank_ == kMaxRank) {
+        throw std::length_error("a tensor has more than " + std::to_string(kMaxRank) + " axes");
+    }
+    sizes_[rank_++] = size;
+}
+
+std::uint64_t Shape::elements() const noexcept {
+    std::uint64_t product = 1;
+    for (std::size_t axis = 0; axis < rank_; ++axis) {
+        product *= sizes_[axis];
+    }
+    return product;
+}
+
+Shape Shape::with_rows(std::uint64_t rows) const noexcept {
+    Shape shape = *this;
+    shape.sizes_[0] = rows;
+    return shape;
+}
+
+}  // namespace cca
