@@ -176,6 +176,7 @@ class PyDecoder {
               options.workers = workers;
               options.limits.max_pixels = max_pixels;
               options.fingerprint = to_identifier(fingerprint);
+              options.keep_going = keep_going;
               if (region) {
                   const auto [x, y, width, height] = *region;
                   options.region = Region{x, y, width, height};
@@ -270,13 +271,15 @@ void bind_machines(nb::module_& module) {
     module.attr("TILE_NONE") = TileRule::kNone;
     const auto max_pixels = Limits{}.max_pixels;
     nb::class_<PyDecoder> decoder(module, "DecoderMachine", nb::is_final());
-    decoder.def(
-        nb::init<const PyModel&, std::vector<nb::bytes>,
-                 const std::optional<
-                     std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>>&,
-                 const OptionalBytes&, std::uint64_t, std::uint32_t>(),
-        nb::keep_alive<1, 2>(), "model"_a, "streams"_a, nb::kw_only(), "region"_a = nb::none(),
-        "fingerprint"_a = nb::none(), "max_pixels"_a = max_pixels, "workers"_a = 1);
+    decoder
+        .def(nb::init<const PyModel&, std::vector<nb::bytes>,
+                      const std::optional<
+                          std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>>&,
+                      const OptionalBytes&, std::uint64_t, std::uint32_t>(),
+             nb::keep_alive<1, 2>(), "model"_a, "streams"_a, nb::kw_only(), "region"_a = nb::none(),
+             "fingerprint"_a = nb::none(), "max_pixels"_a = max_pixels, "workers"_a = 1,
+             "keep_going"_a = false)
+        .def_prop_ro("mismatches", [](PyDecoder& self) { return self.machine().mismatches(); });
     bind_steps(decoder);
     nb::class_<PyEncoder> encoder(module, "EncoderMachine", nb::is_final());
     encoder.def(nb::init<const PyModel&, std::vector<PictureTuple>, std::uint32_t, bool,

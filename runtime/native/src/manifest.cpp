@@ -92,9 +92,7 @@ Graph get_graph(const json::Value& graphs, std::string name) {
         if (!is_graph_path(file.path)) {
             throw BundleError("'file' is no usable path of a graph");
         }
-        Signature signature = parse_signature(entry);
-        const bool averages = find_port(signature.inputs, "averages") != nullptr;
-        return {std::move(name), std::move(file), averages, std::move(signature)};
+        return {std::move(name), std::move(file), parse_signature(entry)};
     } catch (const BundleError& error) {
         throw BundleError("graph '" + name + "': " + error.what());
     }

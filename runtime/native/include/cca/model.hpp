@@ -28,7 +28,6 @@ struct BundleFile {
 struct Graph {
     std::string name;
     BundleFile file;
-    bool takes_averages;  ///< it has the input `averages` (docs/exact.md)
     Signature signature;
 };
 
