@@ -161,6 +161,14 @@ nb::bytes write(const StreamInfo& info, nb::handle payload_object) {
     return to_python(BytesView(write_stream(info, bytes_of(payload))));
 }
 
+std::tuple<std::uint32_t, std::uint32_t> padded_size(std::int64_t width, std::int64_t height) {
+    const auto padded = [](std::int64_t side, const char* name) {
+        const std::uint32_t pixels = to_field<std::uint16_t>(side, name);
+        return (pixels + kSideMultiple - 1) / kSideMultiple * kSideMultiple;
+    };
+    return {padded(width, "width"), padded(height, "height")};
+}
+
 nb::tuple parse(nb::handle stream_object, std::uint64_t max_pixels) {
     const Buffer stream(stream_object, "data");
     Limits limits;
@@ -199,6 +207,7 @@ void bind_container(nb::module_& module) {
         .def("__repr__", &repr);
     // What compares by value must not hash by identity.
     info.attr("__hash__") = nb::none();
+    module.def("padded_size", &padded_size, "width"_a, "height"_a);
     module.def("write_stream", &write, "info"_a, "payload"_a);
     const auto most = Limits{}.max_pixels;
     module.attr("DEFAULT_MAX_PIXELS") = most;
