@@ -8,10 +8,11 @@ NATIVE = $(shell git ls-files -co --exclude-standard '*.cpp' '*.hpp' '*.[ch]')
 CONFIGURE := cmake -S . -DCCA_PYTHON=OFF -DCCA_TESTS=ON -DCCA_WERROR=ON
 JOBS := $(shell nproc)
 
+ATTACK_SECONDS ?= 3600
 FUZZ_SECONDS ?= 60
 FUZZ_CXX ?= $(firstword $(wildcard /usr/bin/clang++ /usr/bin/clang++-*))
 
-.PHONY: demo test test-native test-arm tsan coverage fuzz lint install-base install-dev install-system \
+.PHONY: demo test test-native test-arm tsan coverage fuzz attack lint install-base install-dev install-system \
 	example-cpp default-model clean
 
 demo: install-base
@@ -50,6 +51,12 @@ coverage:
 # Each fuzz target for a minute; FUZZ_SECONDS=3600 for an hour, FUZZ_TARGETS="decode" for one alone.
 fuzz:
 	CXX=$(FUZZ_CXX) runtime/native/fuzz/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# Hostile pictures, streams and bundles (tests/attacks) for an hour; ATTACK_KINDS="streams" for one kind alone.
+attack: install-dev
+	mkdir -p build
+	cd tests && $(abspath $(BIN))/python -m attacks.campaign --seconds $(ATTACK_SECONDS) \
+		$(if $(ATTACK_KINDS),--kind $(ATTACK_KINDS)) --findings ../build/attacks.txt
 
 lint: install-dev
 	$(BIN)/ruff check $(SOURCES)
