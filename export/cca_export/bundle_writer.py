@@ -14,6 +14,7 @@ from typing import Any
 
 import onnx
 import torch
+from cca_runtime import _core
 
 from cca_export.architecture import Architecture
 from cca_export.complexity import Complexity
@@ -48,7 +49,12 @@ class BundleWriter:
     _exact: dict[str, Any] = field(default_factory=dict)
 
     def add_graph(self, graph: CodecGraph, model: bytes) -> None:
-        """Write `graphs/<name>.onnx`."""
+        """Write `graphs/<name>.onnx`.
+
+        Raises:
+            BundleError: No reader would take it.
+        """
+        _check(graph, model)
         self._graphs[graph.name] = {
             **self._write(f"graphs/{graph.name}.onnx", model),
             "inputs": _signature(graph.inputs),
@@ -56,7 +62,12 @@ class BundleWriter:
         }
 
     def add_half(self, graph: CodecGraph, model: bytes) -> None:
-        """Write `graphs/<name>.fp16.onnx`, the float16 variant of a graph that was added."""
+        """Write `graphs/<name>.fp16.onnx`, the float16 variant of a graph that was added.
+
+        Raises:
+            BundleError: No reader would take it.
+        """
+        _check(graph, model)
         entry = self._write(f"graphs/{graph.name}.fp16.onnx", model)
         self._graphs[graph.name]["float16"] = entry
 
@@ -124,6 +135,16 @@ class BundleWriter:
         lines.append(f"tables {self._tables['sha256']}")
         text = "".join(f"{line}\n" for line in lines)
         return hashlib.sha256(text.encode("ascii")).digest()[:_MODEL_ID_BYTES].hex()
+
+
+def _check(graph: CodecGraph, model: bytes) -> None:
+    try:
+        _core.check_graph(model)
+    except _core.BundleError as error:
+        raise BundleError(
+            f"graph '{graph.name}' was exported as no reader takes it: {error}; use the versions "
+            "of torch and onnxscript that cca-codec was tested with"
+        ) from error
 
 
 def _signature(specs: tuple[TensorSpec, ...]) -> Mapping[str, Any]:

@@ -24,12 +24,13 @@ from cca_engines import (
 )
 from numpy.typing import NDArray
 
+from cca_runtime._core import ConformanceCase
 from cca_runtime.bundle import Bundle
 from cca_runtime.errors import BadInputError, FailureError
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.prior_loop import RunGraph, run_prior
 from cca_runtime.stopwatch import Stopwatch
-from cca_runtime.vectors import Case, CaseInputs, ConformanceVectors
+from cca_runtime.vectors import CaseInputs, ConformanceVectors
 from cca_runtime.verified import VerifiedMark
 
 
@@ -130,12 +131,13 @@ def _run_cases(
     engine: Engine,
     graphs: GraphRunner,
     vectors: ConformanceVectors,
-    cases: Sequence[Case],
+    cases: Sequence[ConformanceCase],
 ) -> Verification:
     run = partial(graphs.run, watch=Stopwatch())
     result = Verification()
     for case, inputs in zip(cases, vectors.read(cases), strict=True):
-        compare = _Comparison(case.digests, run, engine, bundle, result.compared)
+        digests = dict(zip(bundle.prior_graphs, case.digests, strict=True))
+        compare = _Comparison(digests, run, engine, bundle, result.compared)
         try:
             _run_loop(compare, engine, bundle, inputs)
         except _DifferenceError as difference:

@@ -32,9 +32,7 @@ def most_at_once(bundle: Bundle, window_pixels: int, tile_pixels: int) -> int:
         window_pixels: What each thread runs transforms on, margins and padding included.
         tile_pixels: What each runs the prior on, likewise.
     """
-    architecture = bundle.manifest["architecture"]
-    widest = max(architecture["analysis"]["widths"][0], architecture["synthesis"]["widths"][-1])
-    need = window_pixels * _TRANSFORM_BYTES * widest
+    need: float = window_pixels * _TRANSFORM_BYTES * bundle.widest_stage
     need += tile_pixels * _PRIOR_BYTES * bundle.latent_channels
     return int(total_memory() / _SHARE / need)
 

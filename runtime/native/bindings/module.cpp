@@ -13,6 +13,8 @@ NB_MODULE(_core, module) {
     nb::exception<cca::BundleError>(module, "BundleError", PyExc_ValueError);
     cca::python::bind_coder(module);
     cca::python::bind_container(module);
+    cca::python::bind_manifest(module);
+    cca::python::bind_onnx_graph(module);
     cca::python::bind_room(module);
     cca::python::bind_table_file(module);
 }
