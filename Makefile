@@ -12,7 +12,7 @@ ATTACK_SECONDS ?= 3600
 FUZZ_SECONDS ?= 60
 FUZZ_CXX ?= $(firstword $(wildcard /usr/bin/clang++ /usr/bin/clang++-*))
 
-.PHONY: demo test test-native test-arm tsan coverage fuzz attack lint install-base install-dev install-system \
+.PHONY: demo test test-native test-arm test-32 tsan coverage fuzz attack lint install-base install-dev install-system \
 	example-cpp default-model clean
 
 demo: install-base
@@ -33,6 +33,14 @@ test-arm:
 		"-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu"
 	cmake --build build/arm --parallel $(JOBS)
 	ctest --test-dir build/arm --output-on-failure
+
+# The same for 32 bits, which must give the same bytes; needs Debian's g++-arm-linux-gnueabihf and qemu-user.
+test-32:
+	$(CONFIGURE) -B build/arm32 -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=armv7l \
+		-DCMAKE_C_COMPILER=arm-linux-gnueabihf-gcc -DCMAKE_CXX_COMPILER=arm-linux-gnueabihf-g++ \
+		"-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-arm;-L;/usr/arm-linux-gnueabihf"
+	cmake --build build/arm32 --parallel $(JOBS)
+	ctest --test-dir build/arm32 --output-on-failure
 
 # The tests with threads under ThreadSanitizer.
 tsan:

@@ -9,7 +9,7 @@ from attacks.campaign import main
 from attacks.executions import execute, kinds, short_name
 from attacks.watched import campaign
 
-EXECUTIONS = {"attacks.streams": 800}
+EXECUTIONS = {"attacks.streams": 800, "attacks.manifests": 300, "attacks.archives": 100}
 """What takes about two seconds; 50 of those not named here."""
 
 
