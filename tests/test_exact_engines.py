@@ -230,7 +230,7 @@ def test_pytorch_computes_the_same_integers(
 @pytest.mark.skipif("openvino" not in available_engines(), reason="openvino is not installed")
 def test_openvino_transforms_no_convolution_of_the_prior(bundle: Bundle) -> None:
     """Winograd's algorithm sums other numbers, for which nothing is proved."""
-    import openvino as ov
+    from cca_engines.openvino import ov
 
     kernels = set()
     for name in bundle.exact_graphs:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import onnxruntime as ort
-
 from cca_engines.engine import (
     Engine,
     EngineError,
@@ -16,7 +14,11 @@ from cca_engines.engine import (
     first_line,
 )
 from cca_engines.host import HostMemory, deliver
+from cca_engines.privacy import unreported
 from cca_engines.processor import instruction_set, usable_cores
+
+with unreported():
+    import onnxruntime as ort
 
 _LEVELS = {
     "disable": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -32,7 +34,7 @@ _DEFAULT_OPTIMISATION = "all"
 # somebody who decodes a picture; errors still arrive as exceptions.
 _LOG_ERRORS_ONLY = 3
 
-# The library may report usage to its vendor, which nobody who decodes a picture agreed to.
+# Where an application has imported the library before, this is all that can be done.
 ort.disable_telemetry_events()
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import onnxruntime as ort
 
 from cca_engines.cuda.device import Device, open_device
 from cca_engines.cuda.libraries import library_version
@@ -24,6 +23,10 @@ from cca_engines.engine import (
     check_inputs,
     first_line,
 )
+from cca_engines.privacy import unreported
+
+with unreported():
+    import onnxruntime as ort
 
 _PROVIDER = "CUDAExecutionProvider"
 _DEVICE = ("cuda", 0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-import openvino as ov
-
 from cca_engines.engine import (
     Engine,
     EngineError,
@@ -17,7 +15,11 @@ from cca_engines.engine import (
     first_line,
 )
 from cca_engines.host import HostMemory, deliver
+from cca_engines.privacy import unreported
 from cca_engines.processor import instruction_set, usable_cores
+
+with unreported():
+    import openvino as ov
 
 OPTIMISATIONS: tuple[str, ...] = ()
 """OpenVINO decides by itself."""
