@@ -235,7 +235,7 @@ def test_openvino_transforms_no_convolution_of_the_prior(bundle: Bundle) -> None
     kernels = set()
     for name in bundle.exact_graphs:
         graph = open_engine("openvino").load(bundle.read_graph(name), name)
-        compiled: ov.CompiledModel = graph._compiled  # type: ignore[attr-defined]
+        compiled: ov.CompiledModel = graph._compiled.get()  # type: ignore[attr-defined]
         for node in compiled.get_runtime_model().get_ops():
             facts = node.get_rt_info()
             if facts["layerType"].astype(str) == "Convolution":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -36,19 +37,18 @@ class Origin:
         # By way of `self`: while Python ends, names of modules may be gone.
         return self._process == self._this_process
 
-    def check(self, what: str) -> None:
+    def check(self, what: str, remedy: str = "load the model again") -> None:
         """Refuse what was inherited.
 
         Args:
             what: What was made there, for the error.
+            remedy: What to do about it.
 
         Raises:
             EngineError: This process was forked since.
         """
         if not self.is_here:
-            raise EngineError(
-                f"{what} was opened before this process was forked: load the model again"
-            )
+            raise EngineError(f"{what} was opened before this process was forked: {remedy}")
 
     @classmethod
     def _begin_child(cls) -> None:
@@ -84,3 +84,23 @@ class Owned(Generic[_Native]):
     def __del__(self, keep: Callable[[Any], None] = _keep) -> None:
         if not self._origin.is_here:
             keep(self._native)  # a reference that nobody gives back: it is never destroyed
+
+
+class Turns:
+    """Lets one thread at a time in; for good, so that it is a module's.
+
+    A child does not find it taken by a thread that it does not have.
+    """
+
+    def __init__(self) -> None:
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
