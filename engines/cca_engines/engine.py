@@ -28,6 +28,10 @@ class EngineError(Exception):
     """A backend is missing, or it cannot load or run a graph. One line, says what to do."""
 
 
+class OutputError(EngineError):
+    """A graph gives something else than there is a place for. One line."""
+
+
 @dataclass(frozen=True)
 class ShapeRange:
     """The shapes that a compiled plan takes, by the names of a model's dynamic dimensions.
@@ -94,6 +98,7 @@ class Graph(Protocol):
             One tensor for each of `outputs`; those given by `into` are returned as they are.
 
         Raises:
+            OutputError: An output does not fit its place in `into`.
             EngineError: The backend refused the inputs or failed.
         """
         ...

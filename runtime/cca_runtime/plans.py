@@ -7,16 +7,7 @@ import logging
 from cca_engines import PlanOptions, ShapeRange
 
 from cca_runtime.bundle import Bundle
-
-_STRIDES = {
-    "height": 1,
-    "width": 1,
-    "latent_height": 16,
-    "latent_width": 16,
-    "hyper_height": 64,
-    "hyper_width": 64,
-}
-"""Pixels that one step along a dimension of a bundle's graphs stands for (docs/bundle.md)."""
+from cca_runtime.graph_shapes import STRIDES
 
 _log = logging.getLogger(__name__)
 
@@ -34,5 +25,5 @@ def plan_options(bundle: Bundle) -> PlanOptions:
 def _sizes(batch: int, height: int, width: int) -> dict[str, int]:
     sides = {"height": height, "width": width}
     return {"batch": batch} | {
-        name: sides[name.rpartition("_")[2]] // stride for name, stride in _STRIDES.items()
+        name: sides[name.rpartition("_")[2]] // stride for name, stride in STRIDES.items()
     }
