@@ -73,6 +73,7 @@ def load(
     engine: str = DEFAULT_ENGINE,
     *,
     precision: Precision | None = None,
+    threads: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int = _WORKERS,
     tile: int | str | None = BY_MEMORY,
@@ -89,6 +90,8 @@ def load(
             others do not is logged).
         precision: What it computes in where results need not be exact; None for its default.
             `openvino` has `float32` and, on processors that have it, `bfloat16`.
+        threads: Threads that the engine runs a graph on; None for as many as there are processor
+            cores that this process may use. GPUs have their own.
         max_pixels: Streams and pictures of more pixels than this, padding included,
             are refused.
         workers: Pictures that are coded at once, of a list or for threads; and tiles.
@@ -106,7 +109,8 @@ def load(
 
     def opened(name: str) -> Codec:
         try:
-            backend = open_engine(name, precision=precision, plans=plan_options(bundle))
+            plans = plan_options(bundle)
+            backend = open_engine(name, threads=threads, precision=precision, plans=plans)
         except EngineError as error:
             raise FailureError(str(error)) from error
         codec = Codec(bundle, backend, max_pixels=max_pixels, workers=workers, tile=tile)
