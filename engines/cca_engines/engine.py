@@ -53,13 +53,17 @@ class PlanOptions:
 
     Attributes:
         shapes: For plans that have yet to be built.
-        directories: Where plans may lie; nothing is written there.
+        directories: Where plans may lie that are trusted, being code; nothing is written there.
+        distrusted: Where plans may lie that are not used.
         say: Called with one line before a plan is built, which may take minutes.
+        note: Called with one line if there are plans that are not trusted.
     """
 
     shapes: ShapeRange
     directories: Sequence[Path] = ()
+    distrusted: Sequence[Path] = ()
     say: Callable[[str], None] = lambda _: None
+    note: Callable[[str], None] = lambda _: None
 
 
 class Graph(Protocol):

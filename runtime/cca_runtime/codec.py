@@ -77,6 +77,7 @@ def load(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int = _WORKERS,
     tile: int | str | None = BY_MEMORY,
+    trust_plans: bool = False,
 ) -> Codec:
     """Open a model.
 
@@ -99,6 +100,8 @@ def load(
             64, up to 16,320. `auto`: tiles of up to 3,072 for pictures that would take more than
             their share of this machine's memory in one piece, as pictures do with None.
             What is decoded is as the stream says.
+        trust_plans: Whether plans inside the bundle may be used, for engines that have them.
+            They are code: trust them as you would trust a program.
 
     Raises:
         BadInputError: No such bundle, or it is broken; no such tile.
@@ -109,7 +112,7 @@ def load(
 
     def opened(name: str) -> Codec:
         try:
-            plans = plan_options(bundle)
+            plans = plan_options(bundle, trust=trust_plans)
             backend = open_engine(name, threads=threads, precision=precision, plans=plans)
         except EngineError as error:
             raise FailureError(str(error)) from error

@@ -225,6 +225,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="threads that an engine on the CPU runs on (default: one a core that it may use)",
     )
+    parser.add_argument(
+        "--trust-plans",
+        action="store_true",
+        help="use the TensorRT plans inside the bundle, which are code "
+        "(default: only those that were built on this machine)",
+    )
 
 
 def _threads(text: str) -> int:

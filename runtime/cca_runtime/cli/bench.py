@@ -29,7 +29,11 @@ def run(options: argparse.Namespace) -> int:
     """Time a model on an engine. Returns the exit code."""
     picture = _picture(options)
     codec = load(
-        options.model, options.engine, precision=options.precision, threads=options.threads
+        options.model,
+        options.engine,
+        precision=options.precision,
+        threads=options.threads,
+        trust_plans=options.trust_plans,
     )
     measured = profile(codec.bundle, codec.engine, picture, options.repeat)
     facts = {

@@ -72,6 +72,7 @@ def open_codec(options: argparse.Namespace, *, tile: int | str | None = BY_MEMOR
         options.engine,
         precision=options.precision,
         threads=options.threads,
+        trust_plans=options.trust_plans,
         tile=tile,
         **given,
     )
