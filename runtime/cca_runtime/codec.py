@@ -73,9 +73,11 @@ def load(
     engine: str = DEFAULT_ENGINE,
     *,
     precision: Precision | None = None,
+    threads: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int = _WORKERS,
     tile: int | str | None = BY_MEMORY,
+    trust_plans: bool = False,
 ) -> Codec:
     """Open a model.
 
@@ -89,6 +91,8 @@ def load(
             others do not is logged).
         precision: What it computes in where results need not be exact; None for its default.
             `openvino` has `float32` and, on processors that have it, `bfloat16`.
+        threads: Threads that the engine runs a graph on; None for as many as there are processor
+            cores that this process may use. GPUs have their own.
         max_pixels: Streams and pictures of more pixels than this, padding included,
             are refused.
         workers: Pictures that are coded at once, of a list or for threads; and tiles.
@@ -96,6 +100,8 @@ def load(
             64, up to 16,320. `auto`: tiles of up to 3,072 for pictures that would take more than
             their share of this machine's memory in one piece, as pictures do with None.
             What is decoded is as the stream says.
+        trust_plans: Whether plans inside the bundle may be used, for engines that have them.
+            They are code: trust them as you would trust a program.
 
     Raises:
         BadInputError: No such bundle, or it is broken; no such tile.
@@ -106,7 +112,8 @@ def load(
 
     def opened(name: str) -> Codec:
         try:
-            backend = open_engine(name, precision=precision, plans=plan_options(bundle))
+            plans = plan_options(bundle, trust=trust_plans)
+            backend = open_engine(name, threads=threads, precision=precision, plans=plans)
         except EngineError as error:
             raise FailureError(str(error)) from error
         codec = Codec(bundle, backend, max_pixels=max_pixels, workers=workers, tile=tile)
