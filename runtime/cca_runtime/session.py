@@ -142,21 +142,27 @@ class Session:
             padding: As it was padded.
             tiling: How it was divided.
             tile_sizes: Bytes of each tile's payload.
+
+        Raises:
+            BadInputError: No stream can hold the metadata.
         """
         height, width = picture.pixels.shape[:2]
-        return StreamInfo(
-            width=width,
-            height=height,
-            padding=padding,
-            model_id=self._bundle.model_id,
-            entropy_mode=self._bundle.entropy_mode,
-            fingerprint=None if self._exact else self._fingerprint(),
-            icc=picture.icc,
-            exif=picture.exif,
-            xmp=picture.xmp,
-            tiling=tiling,
-            tile_sizes=tile_sizes,
-        )
+        try:
+            return StreamInfo(
+                width=width,
+                height=height,
+                padding=padding,
+                model_id=self._bundle.model_id,
+                entropy_mode=self._bundle.entropy_mode,
+                fingerprint=None if self._exact else self._fingerprint(),
+                icc=picture.icc,
+                exif=picture.exif,
+                xmp=picture.xmp,
+                tiling=tiling,
+                tile_sizes=tile_sizes,
+            )
+        except ValueError as error:  # of a section that is empty or too long
+            raise BadInputError(f"the picture cannot be stored: {error}") from error
 
     def _encode(self, pictures: Sequence[Picture], reconstruct: bool) -> list[Encoded]:
         watch = Stopwatch()
