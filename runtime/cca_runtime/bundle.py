@@ -112,7 +112,7 @@ class Bundle:
 
 
 def find_bundle(path_or_name: str | os.PathLike[str] | None) -> Path:
-    """The directory of a bundle given by path, or of a shipped model given by name.
+    """The directory of a bundle given by path, or of a shipped model given by name; absolute.
 
     Raises:
         BadInputError: There is no such directory or shipped model.
@@ -120,8 +120,8 @@ def find_bundle(path_or_name: str | os.PathLike[str] | None) -> Path:
     if path_or_name is None:
         path_or_name = DEFAULT_MODEL
     path = Path(path_or_name)
-    if path.is_dir():
-        return path
+    if os.path.isdir(path):  # no, too, where the system does not take the name: `Path` raises
+        return path.absolute()  # the process may change its directory before a graph is read
     shipped = {entry.parent.name: entry.parent for entry in _MODELS.glob("*/manifest.json")}
     if str(path_or_name) in shipped:
         return shipped[str(path_or_name)]
