@@ -217,13 +217,3 @@ def check_inputs(graph: Graph, name: str, inputs: Mapping[str, np.ndarray | Tens
         raise EngineError(
             f"graph '{name}': missing inputs {sorted(missing)}, unknown inputs {sorted(surplus)}"
         )
-
-
-def first_line(error: Exception) -> str:
-    """What a library's exception says first; the rest is its stack and source lines.
-
-    Lines that end in a colon announce the next one: OpenVINO begins with several that say
-    where in its sources it was.
-    """
-    lines = [line.strip() for line in str(error).strip().split("\n")]
-    return next((line for line in lines if line and not line.endswith(":")), lines[0])
