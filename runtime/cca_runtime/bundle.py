@@ -120,7 +120,8 @@ def find_bundle(path_or_name: str | os.PathLike[str] | None) -> Path:
     if path_or_name is None:
         path_or_name = DEFAULT_MODEL
     path = Path(path_or_name)
-    if os.path.isdir(path):  # no, too, where the system does not take the name: `Path` raises
+    # Not `Path.is_dir`, which raises where the system does not take the name.
+    if os.path.isdir(path):  # noqa: PTH112
         return path.absolute()  # the process may change its directory before a graph is read
     shipped = {entry.parent.name: entry.parent for entry in _MODELS.glob("*/manifest.json")}
     if str(path_or_name) in shipped:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from cca_engines import (
     DEFAULT_ENGINE,
@@ -18,6 +19,8 @@ from cca_engines import (
     engines_by_speed,
     open_engine,
 )
+from cca_engines.forked import Origin
+from cca_engines.host import HostMemory
 
 from cca_runtime._core import DEFAULT_MAX_PIXELS
 from cca_runtime.arguments import MOST_THREADS, Region, as_region, named, show, whole_number
@@ -25,7 +28,7 @@ from cca_runtime.batches import code_or_explain, or_raise, prepared
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.errors import BadInputError, CcaError, FailureError, only_cca_errors
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.memory import most_at_once
+from cca_runtime.memory import MemoryLedger, coding_bytes, most_at_once
 from cca_runtime.padding import Padding, choose_padding, crop, padded_pixels
 from cca_runtime.part_coder import Tables
 from cca_runtime.pictures import Picture, Pixels
@@ -139,6 +142,10 @@ def load(
         return opened(surest)
 
 
+def _load_again(path: str, engine: str, options: dict[str, Any]) -> Codec:
+    return load(path, engine, **options)
+
+
 class _Settings(NamedTuple):
     """What an engine was opened with, so that it can be opened again."""
 
@@ -164,6 +171,9 @@ class Codec:
     Graphs are loaded when first needed, so a codec that only decodes never loads
     the analysis transform. Any number of threads may use it; `workers` of them code at a
     time, the others wait. What it holds is freed with it: there is nothing to close.
+
+    A codec that `load` opened can be pickled and copied: it is opened again, from the path of
+    the bundle, wherever it lands. A child of `os.fork` cannot use its parent's: it loads its own.
     """
 
     def __init__(
@@ -182,6 +192,7 @@ class Codec:
         self.workers = workers = whole_number(workers, "workers", 1, MOST_THREADS)
         self._tile = as_tile(tile)
         self._settings = settings
+        self._origin = Origin()
         self._graphs = GraphRunner(bundle, engine)
         self._tables = Tables(bundle)
         first = Session(bundle, engine, self._graphs, self._tables)
@@ -189,7 +200,31 @@ class Codec:
         self._sharing: SessionPool | None = None
         self._turn = threading.Lock()
         at_once = most_at_once(bundle, *((s + 2 * MARGIN) ** 2 for s in (WINDOW_SIDE, TILE_SIDE)))
-        self._tiles = TiledCodec(bundle, self._sessions, max(1, min(workers, at_once)))
+        self._memory = MemoryLedger()
+        # What takes memory on a device is up to its engine.
+        self._in_host_memory = isinstance(engine, HostMemory)
+        self._tiles = TiledCodec(
+            bundle,
+            self._sessions,
+            max(1, min(workers, at_once)),
+            self._memory if self._in_host_memory else None,
+        )
+
+    def __reduce__(self) -> tuple[Callable[..., Codec], tuple[object, ...]]:
+        """To pickle and to copy: what `load` opens it again from, wherever that is.
+
+        Raises:
+            BadInputError: It was not opened by `load`.
+        """
+        if self._settings is None:
+            raise BadInputError("only a codec that cca_runtime.load() opened can be copied")
+        options = {
+            **self._settings._asdict(),
+            "max_pixels": self.max_pixels,
+            "workers": self.workers,
+            "tile": self._tile,
+        }
+        return _load_again, (str(self.bundle.path), self.engine.name, options)
 
     @overload
     def encode(self, image: PictureLike) -> bytes: ...  # type: ignore[overload-overlap]
@@ -275,7 +310,9 @@ class Codec:
         Raises:
             BadInputError: `images` is not iterable or a single picture, or the background is no
                 colour.
+            FailureError: The codec was loaded before this process was forked.
         """
+        self._check_process()
         check_background(background)
 
         def prepare(image: PictureLike) -> Picture:
@@ -308,13 +345,14 @@ class Codec:
 
         Raises:
             BadInputError: `streams` is not iterable, or a single stream.
+            FailureError: The codec was loaded before this process was forked.
         """
+        self._check_process()
 
         def code(streams: Sequence[Stream]) -> list[Decoded]:
             if any(stream.info.tiling for stream in streams):
                 return [self._decode(stream, None, alongside=True) for stream in streams]
-            with self._pool(alongside=True).take() as session:
-                return session.decode(streams)
+            return self._decode_whole(streams, alongside=True)
 
         parsed = prepared(iterate(streams, "streams"), self._parse)
         return self._code_each(parsed, lambda s: padded_size(s.info), code)
@@ -340,7 +378,7 @@ class Codec:
             BadInputError: As `encode`.
             FailureError: As `encode`.
         """
-        with only_cca_errors():
+        with self._errors():
             picture = picture_from(image, background, self.max_pixels)
             (encoded,) = self._encode([picture], reconstruct, alongside=alongside)
             return encoded
@@ -360,7 +398,7 @@ class Codec:
             BadInputError: As `decode`.
             FailureError: As `decode`.
         """
-        with only_cca_errors():
+        with self._errors():
             asked = None if region is None else as_region(region)
             return self._decode(self._parse(data), asked, alongside=alongside)
 
@@ -373,7 +411,7 @@ class Codec:
             BadInputError: The bundle is broken.
             FailureError: The engine computes something else, or cannot run a graph.
         """
-        with self._sessions.take() as session:
+        with self._errors(), self._sessions.take() as session:
             session.check_engine()
 
     def load_prior(self) -> None:
@@ -383,7 +421,24 @@ class Codec:
             BadInputError: The bundle is broken.
             FailureError: The engine cannot load a graph.
         """
-        self._graphs.load(self.bundle.prior_graphs, Stopwatch())
+        with self._errors():
+            self._graphs.load(self.bundle.prior_graphs, Stopwatch())
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Of this package alone; one, before anything is waited for, in a child of `os.fork`.
+
+        The child has neither the engine's threads nor those that hold a lock.
+        """
+        with only_cca_errors():
+            self._check_process()
+            yield
+
+    def _check_process(self) -> None:
+        try:
+            self._origin.check("the codec")
+        except EngineError as error:
+            raise FailureError(str(error)) from error
 
     def _pool(self, *, alongside: bool) -> SessionPool:
         """Sessions for a picture by itself, or for those that are coded at the same time."""
@@ -416,7 +471,14 @@ class Codec:
         tiling = self._choose_tiling(*pictures[0].pixels.shape[:2])
         if tiling is not None:
             return [self._tiles.encode(p, tiling, reconstruct=reconstruct) for p in pictures]
-        with self._pool(alongside=alongside).take() as session:
+        height, width = pictures[0].pixels.shape[:2]
+        room = self._room(
+            len(pictures) * padded_pixels(height, width),
+            f"encoding this picture of {width}x{height} in one piece",
+            f"encode it in tiles (tile={TILE_SIDE}, --tile {TILE_SIDE}), which take less",
+            transforms=2 if reconstruct else 1,
+        )
+        with room, self._pool(alongside=alongside).take() as session:
             return session.encode(pictures, reconstruct=reconstruct)
 
     def _choose_tiling(self, height: int, width: int) -> Tiling | None:
@@ -436,14 +498,37 @@ class Codec:
             check_region(region, *whole[2:])
         if stream.info.tiling is not None:
             return self._tiles.decode(stream, region or whole)
-        with self._pool(alongside=alongside).take() as session:
-            (decoded,) = session.decode([stream])
+        (decoded,) = self._decode_whole([stream], alongside=alongside)
         if region is None:
             return decoded
         x, y, width, height = region
         rest = Padding(x, y, whole[2] - x - width, whole[3] - y - height)
         pixels = crop(decoded.picture.pixels, rest)
         return replace(decoded, picture=replace(decoded.picture, pixels=pixels))
+
+    def _decode_whole(self, streams: Sequence[Stream], *, alongside: bool) -> list[Decoded]:
+        """Decode streams of pictures that have one size when padded and are in one piece."""
+        pool = self._pool(alongside=alongside)
+        with pool.take() as session:
+            session.check_streams(streams)
+        info = streams[0].info
+        room = self._room(
+            len(streams) * math.prod(padded_size(info)),
+            f"decoding this picture of {info.width}x{info.height}, which is in one piece,",
+            "it takes a machine with more",
+        )
+        # Who has room may wait for a session; nobody waits for room who has a session.
+        with room, pool.take() as session:
+            return session.decode(streams)
+
+    def _room(
+        self, pixels: int, what: str, advice: str, *, transforms: int = 1
+    ) -> AbstractContextManager[object]:
+        """Memory to code so many padded pixels in one piece."""
+        if not self._in_host_memory:
+            return nullcontext()
+        need = coding_bytes(self.bundle, pixels, pixels, transforms=transforms)
+        return self._memory.grant([need], what, advice)
 
     def _parse(self, data: StreamLike) -> Stream:
         return Stream(*parse(stream_from(data, self.max_pixels), max_pixels=self.max_pixels))
@@ -472,3 +557,4 @@ class Codec:
         with closing(run_in_order(work, in_batches(items, key, most), self.workers)) as batches:
             for results in batches:
                 yield from results
+                self._check_process()

@@ -133,6 +133,8 @@ class Grid:
         picture: The padded picture.
         tiles: In the order of their payloads.
         windows: Likewise.
+        tile: One of the largest.
+        window: Likewise.
     """
 
     def __init__(self, width: int, height: int, tiling: Tiling) -> None:
@@ -141,6 +143,7 @@ class Grid:
         down = tiling.window_height * tiling.rows
         self.tiles = Cells(self.picture, across, down)
         self.windows = Cells(self.picture, tiling.window_width, tiling.window_height)
+        self.tile, self.window = self.tiles.box(0), self.windows.box(0)
 
     @classmethod
     def of(cls, info: StreamInfo) -> Grid:
