@@ -372,7 +372,7 @@ def test_auto_is_the_default_engine_where_no_other_works(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_a_codec_needs_workers(workers: int) -> None:
-    with pytest.raises(BadInputError, match="give 1 or more"):
+    with pytest.raises(BadInputError, match="workers must be a whole number, 1 to 1024"):
         cca_runtime.load(workers=workers)
 
 

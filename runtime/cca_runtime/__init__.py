@@ -2,8 +2,8 @@
 
     >>> import cca_runtime
     >>> codec = cca_runtime.load()
-    >>> data = codec.encode(picture)      # numpy uint8 HxWx3, or a PIL image
-    >>> restored = codec.decode(data)     # numpy uint8 HxWx3
+    >>> data = codec.encode(picture)      # numpy uint8 HxWx3, a PIL image, a path or a file
+    >>> restored = codec.decode(data)     # numpy uint8 HxWx3; of bytes, a path or a file
 
 Names are resolved on first use, so that `import cca_runtime` costs next to
 nothing and a command-line tool can print its help at once.

@@ -114,7 +114,7 @@ class Bundle:
 
 
 def find_bundle(path_or_name: str | os.PathLike[str] | None) -> Path:
-    """The directory of a bundle given by path, or of a shipped model given by name.
+    """The directory of a bundle given by path, or of a shipped model given by name; absolute.
 
     Raises:
         BadInputError: There is no such directory or shipped model.
@@ -122,8 +122,9 @@ def find_bundle(path_or_name: str | os.PathLike[str] | None) -> Path:
     if path_or_name is None:
         path_or_name = DEFAULT_MODEL
     path = Path(path_or_name)
-    if path.is_dir():
-        return path
+    # Not `Path.is_dir`, which raises where the system does not take the name.
+    if os.path.isdir(path):  # noqa: PTH112
+        return path.absolute()  # the process may change its directory before a graph is read
     shipped = {entry.parent.name: entry.parent for entry in _MODELS.glob("*/manifest.json")}
     if str(path_or_name) in shipped:
         return shipped[str(path_or_name)]

@@ -116,17 +116,27 @@ class Session:
             return self._encode(pictures, reconstruct)
 
     def decode(self, streams: Sequence[Stream]) -> list[Decoded]:
-        """Decode streams of pictures that have one size when padded.
+        """Decode streams that `check_streams` let pass, of one size when padded.
 
         Raises:
             StreamError: A payload is damaged.
-            BadInputError: A stream is not this model's on this engine, or the bundle is broken.
+            BadInputError: The bundle is broken.
             FailureError: The engine failed.
+        """
+        with engine_failures(self._engine):
+            return self._decode(streams)
+
+    def check_streams(self, streams: Sequence[Stream]) -> None:
+        """Refuse, before they take any memory, streams that cannot be decoded as a whole.
+
+        Raises:
+            StreamError: A payload is too small for its picture.
+            BadInputError: A stream is not this model's on this engine, or the bundle is broken.
         """
         with engine_failures(self._engine):
             for stream in streams:
                 self.check_stream(stream.info)
-            return self._decode(streams)
+                self.parts.check_room(stream.payload, _latent_size(stream.info), Stopwatch())
 
     def describe(
         self,
@@ -142,21 +152,27 @@ class Session:
             padding: As it was padded.
             tiling: How it was divided.
             tile_sizes: Bytes of each tile's payload.
+
+        Raises:
+            BadInputError: No stream can hold the metadata.
         """
         height, width = picture.pixels.shape[:2]
-        return StreamInfo(
-            width=width,
-            height=height,
-            padding=padding,
-            model_id=self._bundle.model_id,
-            entropy_mode=self._bundle.entropy_mode,
-            fingerprint=None if self._exact else self._fingerprint(),
-            icc=picture.icc,
-            exif=picture.exif,
-            xmp=picture.xmp,
-            tiling=tiling,
-            tile_sizes=tile_sizes,
-        )
+        try:
+            return StreamInfo(
+                width=width,
+                height=height,
+                padding=padding,
+                model_id=self._bundle.model_id,
+                entropy_mode=self._bundle.entropy_mode,
+                fingerprint=None if self._exact else self._fingerprint(),
+                icc=picture.icc,
+                exif=picture.exif,
+                xmp=picture.xmp,
+                tiling=tiling,
+                tile_sizes=tile_sizes,
+            )
+        except ValueError as error:  # of a section that is empty or too long
+            raise BadInputError(f"the picture cannot be stored: {error}") from error
 
     def _encode(self, pictures: Sequence[Picture], reconstruct: bool) -> list[Encoded]:
         watch = Stopwatch()
@@ -186,11 +202,7 @@ class Session:
     def _decode(self, streams: Sequence[Stream]) -> list[Decoded]:
         watch = Stopwatch()
         infos = [stream.info for stream in streams]
-        width, height = padded_size(infos[0])
-        size = (height // LATENT_SCALE, width // LATENT_SCALE)
-        # First of all: a payload too small for its picture costs no memory and no graph runs.
-        for stream in streams:
-            self.parts.check_room(stream.payload, size, watch)
+        size = _latent_size(infos[0])
         y_hat = self.parts.read([stream.payload for stream in streams], size, watch)
         images = self.parts.synthesise(y_hat, watch)
         pixels = _crop_each(images, [Padding(*info.padding) for info in infos])
@@ -235,6 +247,12 @@ def padded_size(info: StreamInfo) -> tuple[int, int]:
     """Width and height that a stream's picture has for the graphs."""
     left, top, right, bottom = info.padding
     return info.width + left + right, info.height + top + bottom
+
+
+def _latent_size(info: StreamInfo) -> tuple[int, int]:
+    """Rows and columns of a stream's latents."""
+    width, height = padded_size(info)
+    return height // LATENT_SCALE, width // LATENT_SCALE
 
 
 def _crop_each(images: NDArray[np.uint8], paddings: Sequence[Padding]) -> list[Pixels]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import accumulate
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from cca_runtime._core import write_stream
 from cca_runtime.blending import Canvas
 from cca_runtime.bundle import Bundle
 from cca_runtime.errors import StreamError
+from cca_runtime.memory import MemoryLedger, coding_bytes
 from cca_runtime.mirroring import mirroring_of
 from cca_runtime.padding import Padding, choose_padding, pad_part
 from cca_runtime.part_coder import LATENT_SCALE, PartCoder
@@ -36,10 +37,21 @@ class TiledCodec:
     Any number of threads may use it.
     """
 
-    def __init__(self, bundle: Bundle, sessions: SessionPool, workers: int) -> None:
+    def __init__(
+        self, bundle: Bundle, sessions: SessionPool, workers: int, memory: MemoryLedger | None
+    ) -> None:
+        """Take what others use as well.
+
+        Args:
+            bundle: The model.
+            sessions: What codes a tile.
+            workers: Tiles at once, at most.
+            memory: Grants the memory for them, if it is the host's.
+        """
         self._bundle = bundle
         self._sessions = sessions
         self._workers = workers
+        self._memory = memory
 
     def encode(self, picture: Picture, tiling: Tiling, *, reconstruct: bool) -> Encoded:
         """Encode a picture.
@@ -50,13 +62,33 @@ class TiledCodec:
             reconstruct: Also run the synthesis.
 
         Raises:
-            BadInputError: The bundle is broken.
+            BadInputError: The bundle is broken, or there is too little memory.
             FailureError: The engine or the model failed.
         """
         padding = choose_padding(*picture.pixels.shape[:2])
         height, width = picture.pixels.shape[:2]
         left, top, right, bottom = padding
         grid = Grid(left + width + right, top + height + bottom, tiling)
+        box = region_box((0, 0, width, height), padding)
+        kept = 0
+        if reconstruct:
+            kept = _canvas_bytes(grid, box) + self._latent_bytes(grid.picture)
+        what = f"encoding this picture of {width}x{height}"
+        advice = "encode it in smaller tiles (--tile), or on a machine with more"
+        with self._room(grid, kept, what, advice) as workers:
+            return self._encode(picture, padding, grid, tiling, workers, reconstruct=reconstruct)
+
+    def _encode(
+        self,
+        picture: Picture,
+        padding: Padding,
+        grid: Grid,
+        tiling: Tiling,
+        workers: int,
+        *,
+        reconstruct: bool,
+    ) -> Encoded:
+        height, width = picture.pixels.shape[:2]
         watch = Stopwatch()
         payloads: list[bytes] = []
         latents: list[_Latents] = []
@@ -70,7 +102,7 @@ class TiledCodec:
             (payload,), y_hat = parts.write(y, z_symbols, watch, mirroring)
             return payload, mirroring.inner(parts.to_host(y_hat), 4) if reconstruct else None
 
-        for payload, y_hat in self._run(encode_tile, tiles, watch):
+        for payload, y_hat in self._run(encode_tile, tiles, watch, workers):
             payloads.append(payload)
             if y_hat is not None:
                 latents.append(y_hat)
@@ -80,7 +112,7 @@ class TiledCodec:
         if reconstruct:
             box = region_box((0, 0, width, height), padding)
             pixels = self._synthesise(
-                grid, box, lambda numbers: [latents[n] for n in numbers], watch
+                grid, box, lambda numbers: [latents[n] for n in numbers], watch, workers
             )
         data = write_stream(info, b"".join(payloads))
         return Encoded(data, info, pixels, picture.notes, watch.seconds)
@@ -97,7 +129,8 @@ class TiledCodec:
 
         Raises:
             StreamError: The payload of a tile that is needed is damaged; the message names it.
-            BadInputError: It is not this model's on this engine, or the bundle is broken.
+            BadInputError: It is not this model's on this engine, the bundle is broken, or there
+                is too little memory.
             FailureError: The engine failed.
         """
         info, watch = stream.info, Stopwatch()
@@ -124,11 +157,43 @@ class TiledCodec:
                     session.parts.check_room(payload(number), size, watch)
 
         def decode_tiles(numbers: Sequence[int]) -> Iterable[_Latents]:
-            return self._run(decode_tile, numbers, watch)
+            return self._run(decode_tile, numbers, watch, workers)
 
-        pixels = self._synthesise(grid, box, decode_tiles, watch)
+        # A row of windows may need tiles of two rows, and those at its ends reach beyond the box.
+        width, height = box.width + 2 * grid.tile.width, 2 * grid.tile.height
+        tiles = Box(0, 0, width, height).common(grid.picture)
+        kept = _canvas_bytes(grid, box) + self._latent_bytes(tiles)
+        what = f"decoding {box.width}x{box.height} pixels of this picture"
+        advice = "decode it in smaller regions (--region), or on a machine with more"
+        with self._room(grid, kept, what, advice) as workers:
+            pixels = self._synthesise(grid, box, decode_tiles, watch, workers)
         picture = Picture(pixels, info.icc, info.exif, info.xmp)
         return Decoded(picture, watch.seconds)
+
+    @contextmanager
+    def _room(self, grid: Grid, kept: int, what: str, advice: str) -> Iterator[int]:
+        """Memory to work on a picture: as many tiles at once as there is some for.
+
+        Args:
+            grid: Its division.
+            kept: Bytes beside those of the tiles and windows at work.
+            what: It takes them, for the error.
+            advice: For it as well.
+        """
+        if self._memory is None:
+            yield self._workers
+            return
+        tile, window = (
+            (box.width + 2 * MARGIN) * (box.height + 2 * MARGIN) for box in (grid.tile, grid.window)
+        )
+        each = coding_bytes(self._bundle, window, tile) + self._latent_bytes(grid.tile)
+        counts = range(self._workers, 0, -1)
+        with self._memory.grant([kept + count * each for count in counts], what, advice) as choice:
+            yield counts[choice]
+
+    def _latent_bytes(self, box: Box) -> int:
+        height, width = _latent_size(box)
+        return 4 * self._bundle.latent_channels * height * width
 
     def _analyse(
         self,
@@ -159,6 +224,7 @@ class TiledCodec:
         box: Box,
         decode_tiles: Callable[[Sequence[int]], Iterable[_Latents]],
         watch: Stopwatch,
+        workers: int,
     ) -> Pixels:
         """The pixels of a box, from top to bottom, with the tiles that this takes."""
         canvas = Canvas(grid, box)
@@ -183,7 +249,7 @@ class TiledCodec:
                 del known[number]
             missing = [n for n in needed if n not in known]
             known.update(zip(missing, decode_tiles(missing), strict=True))
-            canvas.add_row(self._run(synthesise, row, watch))
+            canvas.add_row(self._run(synthesise, row, watch, workers))
         return canvas.pixels
 
     def _run(
@@ -191,6 +257,7 @@ class TiledCodec:
         work: Callable[[_Item, PartCoder, Stopwatch], _Result],
         items: Iterable[_Item],
         watch: Stopwatch,
+        workers: int,
     ) -> Iterator[_Result]:
         """Results of `work` in order, each with a session to itself for the time it takes."""
 
@@ -199,14 +266,20 @@ class TiledCodec:
             with self._sessions.take() as session:
                 return work(item, session.parts, own), own
 
-        for result, own in run_in_order(run, items, self._workers):
-            watch.add(own)
-            yield result
+        with closing(run_in_order(run, items, workers)) as results:
+            for result, own in results:
+                watch.add(own)
+                yield result
 
 
 def _tiles_for(grid: Grid, box: Box) -> set[int]:
     windows = (window for row in grid.windows_for(box) for window in row)
     return {number for w in windows for number in grid.tiles_in(grid.around(w, MARGIN))}
+
+
+def _canvas_bytes(grid: Grid, box: Box) -> int:
+    """What `Canvas` takes: pixels, and two strips that are blended."""
+    return 3 * box.width * box.height + 4 * 3 * box.width * (grid.window.height + 2 * FADE)
 
 
 def _latent_size(box: Box) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cca_runtime._core import StreamInfo
+from cca_runtime.arguments import Region, show, whole_number
 from cca_runtime.errors import BadInputError
 from cca_runtime.padding import GRID, Padding
 
@@ -132,6 +133,8 @@ class Grid:
         picture: The padded picture.
         tiles: In the order of their payloads.
         windows: Likewise.
+        tile: One of the largest.
+        window: Likewise.
     """
 
     def __init__(self, width: int, height: int, tiling: Tiling) -> None:
@@ -140,6 +143,7 @@ class Grid:
         down = tiling.window_height * tiling.rows
         self.tiles = Cells(self.picture, across, down)
         self.windows = Cells(self.picture, tiling.window_width, tiling.window_height)
+        self.tile, self.window = self.tiles.box(0), self.windows.box(0)
 
     @classmethod
     def of(cls, info: StreamInfo) -> Grid:
@@ -187,24 +191,27 @@ def choose_tiling(width: int, height: int, tile_side: int) -> Tiling | None:
     return Tiling(window_width, window_height, columns, rows)
 
 
-def check_tile(tile: int | str | None) -> None:
-    """Refuse what is no side of a tile.
+def as_tile(tile: object) -> int | str | None:
+    """The side of a tile, `BY_MEMORY` or None.
 
     Raises:
-        BadInputError: It is none.
+        BadInputError: It is none of them.
     """
-    if tile is None or tile == BY_MEMORY:
-        return
-    if isinstance(tile, str) or tile % GRID or not GRID <= tile <= MAX_TILE_SIDE:
+    if tile is None or (isinstance(tile, str) and tile == BY_MEMORY):
+        return tile
+    try:
+        side = whole_number(tile, "a tile's side", GRID, MAX_TILE_SIDE)
+    except BadInputError:
+        side = None
+    if side is None or side % GRID:
         raise BadInputError(
-            f"a tile cannot have a side of {tile}: give a multiple of {GRID} up to "
+            f"a tile cannot have a side of {show(tile)}: give a multiple of {GRID} up to "
             f"{MAX_TILE_SIDE}, or '{BY_MEMORY}'"
         )
+    return side
 
 
-def check_region(
-    region: tuple[int, int, int, int], picture_width: int, picture_height: int
-) -> None:
+def check_region(region: Region, picture_width: int, picture_height: int) -> None:
     """Refuse a region (x, y, width, height) that is not inside the picture.
 
     Raises:
@@ -217,13 +224,14 @@ def check_region(
         or x + width > picture_width
         or y + height > picture_height
     ):
+        given = ",".join(map(show, region))
         raise BadInputError(
-            f"the region {x},{y},{width},{height} (x, y, width, height) is not in the picture, "
+            f"the region {given} (x, y, width, height) is not in the picture, "
             f"which has {picture_width}x{picture_height} pixels"
         )
 
 
-def region_box(region: tuple[int, int, int, int], padding: Padding) -> Box:
+def region_box(region: Region, padding: Padding) -> Box:
     """A region (x, y, width, height) of the picture itself, in the padded picture."""
     x, y, width, height = region
     left, top = x + padding.left, y + padding.top
