@@ -12,14 +12,16 @@ import pytest
 from locations import ROOT
 
 PACKAGES = {
+    "cca_console": ROOT / "console" / "cca_console",
     "cca_export": ROOT / "export" / "cca_export",
     "cca_engines": ROOT / "engines" / "cca_engines",
     "cca_runtime": ROOT / "runtime" / "cca_runtime",
 }
 ALLOWED = {
-    "cca_export": {"cca_engines"},
+    "cca_console": set(),
+    "cca_export": {"cca_console", "cca_engines"},
     "cca_engines": set(),
-    "cca_runtime": {"cca_engines"},
+    "cca_runtime": {"cca_console", "cca_engines"},
 }
 EXPORT_ONLY = {"torch", "onnx", "onnxscript"}
 BACKENDS = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda"}

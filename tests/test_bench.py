@@ -123,7 +123,6 @@ def test_the_report_for_people_on_a_picture(
         (["{text}"], 2, "not a picture"),
         (["{dir}/none.png"], 2, "No such file"),
         (["{text}", "--size", "8x8"], 2, "not both"),
-        (["--size", "65536x1"], 2, "65536x1"),
         (["--engine", "steam"], 1, "unknown engine"),
         (["--model", "{dir}"], 2, "not a model bundle"),
     ],

@@ -240,7 +240,6 @@ BAD = {
     "unknown format": (["decode", "{stream}", "-o", "{dir}/x.gif"], 2, "cannot write '.gif'"),
     "too large": (["decode", "{stream}", "--max-pixels", "100"], 2, "max-pixels"),
     "two to stdout": (["encode", "{picture}", "{picture}", "-o", "-"], 2, "several files"),
-    "same output twice": (["encode", "{picture}", "{picture}"], 2, "would both"),
     "info on text": (["info", "{text}"], 2, "not a CCA stream"),
     "info on nothing": (["info", "{dir}/none"], 2, "no model bundle"),
 }
@@ -284,18 +283,3 @@ def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-
-
-def test_an_interrupted_write_leaves_the_old_file(
-    picture: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    coded = picture.with_suffix(".cca")
-    coded.write_bytes(b"precious")
-
-    def fail(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fchmod", fail)
-    assert main(["encode", str(picture), "--overwrite"]) == 130
-    assert coded.read_bytes() == b"precious"
-    assert not leftovers(picture.parent, "cat.png", "cat.cca")
