@@ -144,7 +144,14 @@ def test_errors_are_one_line_with_the_right_code(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--size", "8"], ["--size", "0x8"], ["--size", "axb"], ["--repeat", "0"]]
+    "arguments",
+    [
+        ["--size", "8"],
+        ["--size", "65536x1"],
+        ["--size", "0x8"],
+        ["--size", "axb"],
+        ["--repeat", "0"],
+    ],
 )
 def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:

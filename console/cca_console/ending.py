@@ -1,7 +1,7 @@
 """The end of a command by a signal: at once, with nothing half-written.
 
-A graph, a decoder or a read that waits for a pipe cannot be interrupted from Python, and Python's
-own handlers wait for them. So the signals are blocked, and a thread waits for them. It takes
+A graph, a decoder or a read that waits for a pipe cannot be interrupted from Python, and handlers
+in Python wait for them. So a thread hears of signals through Python's wake-up pipe. It takes
 unfinished files away and lets the signal do what it would have done: a shell sees a process that
 died of it, and ends its loop at Ctrl-C.
 """
@@ -9,6 +9,7 @@ died of it, and ends its loop at Ctrl-C.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import shutil
@@ -27,6 +28,8 @@ _MESSAGES = {
     signal.SIGHUP: "the terminal is gone",
 }
 _STDERR = 2
+_DEFAULT = None  # SIG_DFL
+_OVER = b"\0"  # no signal's number
 _PATIENCE = 1.0
 """Seconds to wait for a rename that is under way."""
 
@@ -76,41 +79,52 @@ def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 def ended_by_signals(console: Console) -> Iterator[None]:
     """End the process at SIGINT, SIGTERM or SIGHUP, whatever it does, but for those it ignores.
 
-    Threads and processes that are started within inherit that these signals are blocked. In
-    another thread than the main one, which signals are not for, this does nothing.
+    In another thread than the main one, which signals are not for, this does nothing.
     """
-    heeded = {number for number in _MESSAGES if signal.getsignal(number) != signal.SIG_IGN}
-    if not heeded or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in heeded}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, heeded)
-    over = threading.Event()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
     watcher = threading.Thread(
-        target=_watch, args=(heeded, over, console.program), name="cca-signals", daemon=True
+        target=_watch, args=(reader, console.program), name="cca-signals", daemon=True
     )
     watcher.start()
+    awaken = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    heeded = [number for number in _MESSAGES if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _leave_it_to_the_thread) for number in heeded}
     try:
         yield
     finally:
-        over.set()
-        signal.pthread_kill(watcher.ident or 0, next(iter(heeded)))
-        watcher.join()
         for number, handler in before.items():
             signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.set_wakeup_fd(awaken)
+        os.write(writer, _OVER)
+        watcher.join()
+        os.close(reader)
+        os.close(writer)
 
 
-def _watch(heeded: set[signal.Signals], over: threading.Event, program: str) -> None:
-    number = signal.sigwait(heeded)
-    if over.is_set():
-        return
+def _leave_it_to_the_thread(*_: object) -> None:
+    """Handle a signal: Python has told the pipe of it, and the thread is at it already."""
+
+
+def _watch(reader: int, program: str) -> None:
+    while (byte := os.read(reader, 1)) != _OVER:
+        if byte[0] in _MESSAGES:
+            _end(signal.Signals(byte[0]), program)
+
+
+def _end(number: signal.Signals, program: str) -> None:
     if _turn.acquire(timeout=_PATIENCE):  # and never let go: nothing new is begun
         for path in _unfinished:
             _remove(path)
-    _last_words(f"{program}: {_MESSAGES[signal.Signals(number)]}")
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-    os.kill(os.getpid(), number)
+    _last_words(f"{program}: {_MESSAGES[number]}")
+    # Python lets only its main thread do this, which may be anywhere.
+    set_handler = ctypes.CDLL(None).signal
+    set_handler.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    set_handler(number, _DEFAULT)
+    signal.raise_signal(number)
     os._exit(128 + number)  # the first process of a container does not die of signals
 
 

@@ -14,7 +14,7 @@ from cca_runtime.errors import BadInputError, CcaError
 
 STANDARD = "-"
 
-_STANDARD_INPUT = {STANDARD, "/dev/stdin"}
+_STANDARD_INPUT = {STANDARD, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from cca_runtime.cli.inputs import STANDARD, Input
 from cca_runtime.cli.places import exists, is_file, is_folder, is_same_file
 from cca_runtime.errors import BadInputError, CcaError, FailureError
 
-_STANDARD_OUTPUT = {STANDARD, "/dev/stdout"}
+_STANDARD_OUTPUT = {STANDARD, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 _DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
 
 
