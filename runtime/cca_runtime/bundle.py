@@ -120,7 +120,7 @@ def find_bundle(path_or_name: str | os.PathLike[str] | None) -> Path:
     if path_or_name is None:
         path_or_name = DEFAULT_MODEL
     path = Path(path_or_name)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path's raises where a name is too long
         return path
     shipped = {entry.parent.name: entry.parent for entry in _MODELS.glob("*/manifest.json")}
     if str(path_or_name) in shipped:
