@@ -57,8 +57,7 @@ def check_ended(process: subprocess.Popen[bytes], number: signal.Signals) -> Non
     assert (process.returncode, errors) == (-number, SIGNALS[number])
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("place", STUBS)
+@pytest.mark.parametrize(("place", "number"), zip(STUBS, [*SIGNALS, signal.SIGINT], strict=True))
 def test_a_signal_ends_a_run_wherever_it_is(
     place: str, number: signal.Signals, pictures: list[Path], tmp_path: Path
 ) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-_SURROGATES = range(0xD800, 0xE000)
+_HALVES = re.compile("[\ud800-\udfff]")  # surrogates
 _UNDECODED = range(0xDC80, 0xDD00)  # what PEP 383 makes of a byte that is not UTF-8
 
 
@@ -34,29 +36,31 @@ def reason(error: OSError) -> str:
 
 
 def json_line(facts: Mapping[str, Any]) -> str:
-    """Strict JSON in ASCII: numbers that JSON lacks are null, halves of characters U+FFFD."""
-    return json.dumps(_strict(facts), allow_nan=False)
+    """Strict JSON in ASCII.
 
-
-def name_facts(key: str, name: str) -> dict[str, str]:
-    """What JSON says of a file's name: text, and its bytes where it is not UTF-8.
-
-    Args:
-        key: Of the text; the bytes, in hexadecimal, are under the same with `_hex`.
-        name: As the system gave it.
+    Numbers that JSON lacks are null. Text that is no Unicode, as names of files need not be, has
+    U+FFFD in place of what is not; the name's bytes stand beside it, in hexadecimal: `input` has
+    an `input_hex`.
     """
-    raw = os.fsencode(name)
-    text = raw.decode("utf-8", errors="replace")
-    return {key: text} if text.encode() == raw else {key: text, f"{key}_hex": raw.hex()}
+    return json.dumps(_strict(facts), allow_nan=False)
 
 
 def _strict(value: Any) -> Any:
     if isinstance(value, str):
-        return "".join("\ufffd" if ord(letter) in _SURROGATES else letter for letter in value)
+        return _HALVES.sub("\ufffd", value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {_strict(str(key)): _strict(item) for key, item in value.items()}
+        return dict(_strict_items(value))
     if isinstance(value, list | tuple):
         return [_strict(item) for item in value]
     return value
+
+
+def _strict_items(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in facts.items():
+        name = _strict(str(key))
+        yield name, _strict(value)
+        if isinstance(value, str) and _HALVES.search(value):
+            with contextlib.suppress(UnicodeEncodeError):  # half a character, and not of a name
+                yield f"{name}_hex", os.fsencode(value).hex()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from cca_console.console import Console
-from cca_console.text import json_line, name_facts
+from cca_console.text import json_line
 from cca_engines.processor import processor_name, usable_cores
 from PIL import Image
 
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         "processor": processor_name(),
         "cores": usable_cores(),
         "system": platform.platform(),
-        **name_facts("picture", options.picture or "generated"),
+        "picture": options.picture or "generated",
         **_as_facts(measured),
     }
     for line in [json_line(facts)] if options.json else _as_text(facts):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cca_console.console import Console
-from cca_console.text import json_line, name_facts
+from cca_console.text import json_line
 from cca_engines import fingerprint_backend
 
 from cca_runtime._core import StreamInfo
@@ -50,7 +50,7 @@ def _describe_stream(name: str, data: bytes) -> dict[str, Any]:
     info, payload = parse(data, max_pixels=NO_LIMIT)  # which nothing here is allocated for
     sections = {"icc": info.icc, "exif": info.exif, "xmp": info.xmp}
     return {
-        **name_facts("file", name),
+        "file": name,
         "kind": "stream",
         "width": info.width,
         "height": info.height,
@@ -86,7 +86,7 @@ def _describe_bundle(name: str) -> dict[str, Any]:
     bundle = open_bundle(name)
     manifest = bundle.manifest
     return {
-        **name_facts("file", str(bundle.path)),
+        "file": str(bundle.path),
         "kind": "bundle",
         "name": bundle.name,
         "model_id": bundle.model_id.hex(),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cca_console.console import Console
-from cca_console.text import json_line, name_facts, reason
+from cca_console.text import json_line, reason
 
 from cca_runtime.cli.existing import Check, find_remaining
 from cca_runtime.cli.failures import explain_failure
@@ -229,7 +229,7 @@ def _describe(
     options: argparse.Namespace, job: Job, result: Result, seconds: dict[str, float]
 ) -> str:
     if options.json:
-        names = {**name_facts("input", job.source), **name_facts("output", job.target)}
+        names = {"input": job.source, "output": job.target}
         rounded = {stage: round(value, 6) for stage, value in seconds.items()}
         return json_line({**names, **result.facts, "seconds": rounded})
     stages = ", ".join(f"{stage} {value:.3f}" for stage, value in seconds.items())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cca_console.console import Console
-from cca_console.text import json_line, name_facts
+from cca_console.text import json_line
 from cca_engines import EngineError, available_engines, open_engine, optimisations
 
 from cca_runtime.bundle import Bundle, open_bundle
@@ -87,7 +87,7 @@ def _verify(console: Console, bundle: Bundle, setting: _Setting) -> _Row:
 
 def _as_facts(bundle: Bundle, rows: Sequence[_Row]) -> dict[str, Any]:
     return {
-        **name_facts("bundle", str(bundle.path)),
+        "bundle": str(bundle.path),
         "model_id": bundle.model_id.hex(),
         "passed": all(row.passed for row in rows),
         "values": _compared(rows),
