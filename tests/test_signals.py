@@ -53,11 +53,16 @@ def pictures(tmp_path: Path, chelsea: NDArray[np.uint8]) -> list[Path]:
 def check_ended(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """Send the signal, and see that the process dies of it with one line."""
     process.send_signal(number)
-    _, errors = process.communicate(timeout=SECONDS)
+    try:
+        _, errors = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
     assert (process.returncode, errors) == (-number, SIGNALS[number])
 
 
-@pytest.mark.parametrize(("place", "number"), zip(STUBS, [*SIGNALS, signal.SIGINT], strict=True))
+@pytest.mark.parametrize(
+    ("place", "number"), list(zip(STUBS, [*SIGNALS, signal.SIGINT], strict=True))
+)
 def test_a_signal_ends_a_run_wherever_it_is(
     place: str, number: signal.Signals, pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -72,6 +77,23 @@ def test_a_signal_ends_a_run_wherever_it_is(
     assert process.stdout.readline() == b"ready\n"
     check_ended(process, number)
     assert not out.exists() or not list(out.iterdir())
+
+
+def test_a_signal_leaves_the_file_that_was_to_be_replaced(pictures: list[Path]) -> None:
+    coded = pictures[0].with_suffix(".cca")
+    coded.write_bytes(b"precious")
+    before = set(coded.parent.iterdir())
+    process = started(
+        *("encode", pictures[0], "--overwrite"),
+        before=SLEEP + STUBS["data on their way to the disk"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    check_ended(process, signal.SIGINT)
+    assert coded.read_bytes() == b"precious"
+    assert set(coded.parent.iterdir()) == before
 
 
 def test_what_is_done_stays(pictures: list[Path], tmp_path: Path) -> None:

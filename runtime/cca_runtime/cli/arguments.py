@@ -16,8 +16,10 @@ _ENCODE = """\
 Encode pictures to .cca files.
 
 Reads what Pillow reads (PNG, JPEG, WebP, TIFF, ...); '-' is standard input or
-output. Without -o, PICTURE.png becomes PICTURE.cca beside it. A directory
-stands for all pictures in and below it; below -o DIR they lie as they did."""
+output. Without -o, PICTURE.png becomes PICTURE.cca beside it; only extensions
+of pictures are replaced. A directory stands for all pictures in and below it;
+below -o DIR they lie as they did. Two that would become one file are both
+refused."""
 
 _DECODE = """\
 Decode .cca files to pictures.
@@ -43,8 +45,9 @@ Time a model on an engine, stage by stage, on one picture.
 of pixels, 3 bytes each."""
 
 _EPILOG = """\
-exit codes: 0 all done, 1 something failed, 2 wrong usage or bad input.
-With several files the rest goes on after an error, and the code is 1."""
+exit codes: 0 all done, 1 something failed or could not be printed, 2 wrong
+usage or bad input. With several files the rest goes on after an error, and the
+code is 1. SIGINT, SIGTERM and SIGHUP end a run at once; no file is left half."""
 
 
 def build_parser() -> Parser:
@@ -220,7 +223,7 @@ def _add_coding(parser: Parser) -> None:
     existing.add_argument(
         "--skip-existing",
         action="store_true",
-        help="leave out inputs whose output exists, to go on with an interrupted run",
+        help="leave out inputs whose output exists and is whole, to go on with an interrupted run",
     )
     verbosity = parser.add_mutually_exclusive_group()
     verbosity.add_argument("-q", "--quiet", action="store_true", help="print errors only")
