@@ -13,6 +13,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from cca_console.ending import uninterrupted
 from cca_engines import Engine, fingerprint
 
 from cca_runtime.bundle import Bundle
@@ -49,7 +50,7 @@ class VerifiedMark:
         """Note that the check was passed, if there is a place to note it."""
         if self._path is None:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), uninterrupted():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             _write_whole(self._path, self._text.encode())
 
