@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := export engines runtime tests benchmarks examples
+SOURCES := console export engines runtime tests benchmarks examples
 NATIVE = $(shell git ls-files -co --exclude-standard '*.cpp' '*.hpp' '*.[ch]')
 # The core and its tests, without Python.
 CONFIGURE := cmake -S . -DCCA_PYTHON=OFF -DCCA_TESTS=ON -DCCA_WERROR=ON

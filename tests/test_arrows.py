@@ -12,6 +12,7 @@ import pytest
 from locations import ROOT
 
 PACKAGES = {
+    "cca_console": ROOT / "console" / "cca_console",
     "cca_export": ROOT / "export" / "cca_export",
     "cca_engines": ROOT / "engines" / "cca_engines",
     "cca_runtime": ROOT / "runtime" / "cca_runtime",
@@ -20,9 +21,10 @@ CORE = "cca_runtime._core"
 """The native core's Python module, which the exporter checks its graphs with."""
 
 ALLOWED = {
-    "cca_export": {"cca_engines"},
+    "cca_console": set(),
+    "cca_export": {"cca_console", "cca_engines"},
     "cca_engines": set(),
-    "cca_runtime": {"cca_engines"},
+    "cca_runtime": {"cca_console", "cca_engines"},
 }
 EXPORT_ONLY = {"torch", "onnx", "onnxscript"}
 BACKENDS = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda"}

@@ -376,7 +376,7 @@ USAGE = {
     ("--engine", "tensorrt", "--shapes", "0x5"): "argument --shapes: '0x5' is not WIDTHxHEIGHT",
     ("--engine", "tensorrt", "--shapes", "9x99999"): "argument --shapes: '9x99999' is not WIDTH",
     ("--engine", "tensorrt", "--shapes", "1x2,"): "argument --shapes: '' is not WIDTHxHEIGHT",
-    ("--engine", "tensorrt", "--plan-memory", "0"): "argument --plan-memory: '0' is not a pos",
+    ("--engine", "tensorrt", "--plan-memory", "0"): "argument --plan-memory: '0' is not a whole",
     ("--engine", "tensorrt", "--overwrite"): "--overwrite goes with --ckpt, not with --bundle",
     ("--engine", "tensorrt", "-o", "x"): "--output goes with --ckpt, not with --bundle",
     ("--engine", "tensorrt", "--ckpt", "x"): "argument --ckpt: not allowed with argument --bundle",

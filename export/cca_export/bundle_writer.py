@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 import onnx
 import torch
+from cca_console.ending import temporary_folder, uninterrupted
 from cca_runtime import _core
 
 from cca_export.architecture import Architecture
@@ -28,6 +28,8 @@ CONFORMANCE = "conformance.npz"
 EXACTNESS = "exactness.json"
 
 _MODEL_ID_BYTES = 8
+_PREFIX = ".cca-"
+"""Of the folder that a bundle is built in."""
 
 
 class BundleError(Exception):
@@ -171,11 +173,12 @@ def new_bundle(target: Path, *, overwrite: bool) -> Iterator[Path]:
     check_target(target, overwrite=overwrite)
     try:
         # Beside the target, hence on its file system: renaming is all that is left to do.
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as work:
-            built = Path(work, "new")
+        with temporary_folder(_PREFIX, target.parent) as work:
+            built = work / "new"
             built.mkdir()
             yield built
-            _replace(target, built, replaced=Path(work, "old"))
+            with uninterrupted():
+                _replace(target, built, replaced=work / "old")
     except OSError as error:
         raise BundleError(f"cannot write {target}: {error.strerror or error}") from error
 

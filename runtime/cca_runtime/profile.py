@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import resource
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cca_console.ending import temporary_folder
 from cca_engines import Engine, Graph, Tensor
 from cca_engines.engine import Array, Precision
 from numpy.typing import DTypeLike
@@ -67,8 +67,8 @@ def profile(bundle: Bundle, engine: Engine, picture: bytes, repeat: int) -> Prof
     counted = _CountedEngine(engine)
     codec = Codec(bundle, counted, workers=1)
     runs: dict[str, list[Seconds]] = {"encode": [], "decode": []}
-    with tempfile.TemporaryDirectory(prefix="cca-") as folder:
-        source, stream, output = (Path(folder, name) for name in ("in", "out.cca", "out.png"))
+    with temporary_folder("cca-") as folder:
+        source, stream, output = (folder / name for name in ("in", "out.cca", "out.png"))
         source.write_bytes(picture)
         for _ in range(repeat + 1):
             runs["encode"].append(

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 
+from cca_console.ending import uninterrupted
 from cca_engines import Engine, fingerprint
 from cca_engines.user_cache import cache_directory, read_private, write_private
 
@@ -43,5 +44,5 @@ class VerifiedMark:
         """Note that the check was passed, if there is a place to note it."""
         if self._path is None:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), uninterrupted():
             write_private(self._path, self._text.encode())
