@@ -8,8 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from cca_runtime.errors import BadInputError
-from cca_runtime.picture_files import EXTENSIONS, format_picture
-from cca_runtime.pictures import Picture, from_array, from_pil, read_picture
+from cca_runtime.pictures import (
+    EXTENSIONS,
+    Picture,
+    format_picture,
+    from_array,
+    from_pil,
+    read_picture,
+)
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -185,7 +191,7 @@ def test_only_the_first_frame_is_kept_and_a_note_says_so(rgb: Image.Image) -> No
     data = as_file(rgb, "TIFF", save_all=True, append_images=[rgb.rotate(180)])
     picture = read_picture(data)
     np.testing.assert_array_equal(picture.pixels, np.asarray(rgb))
-    assert picture.notes == ("only the first of 2 frames is kept",)
+    assert picture.notes == ("only the first picture of the file is kept",)
 
 
 def test_unreadable_data_is_one_clear_error(rgb: Image.Image) -> None:
@@ -224,7 +230,7 @@ def test_pictures_go_out_with_their_metadata(rgb: Image.Image, extension: str) -
     exif[0x010F] = "Maker"
     xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
     picture = Picture(np.asarray(rgb), SRGB_ICC, exif.tobytes(), xmp)
-    again = read_picture(format_picture(picture, extension))
+    again = read_picture(format_picture(picture, extension).data)
     if extension in {".jpg", ".jpeg"}:
         assert np.abs(again.pixels.astype(int) - picture.pixels).mean() < 2
     else:
