@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from cca_runtime.errors import BadInputError
 from cca_runtime.pictures.header import CodePoints, Header
 
-_JP2_SRGB, _JP2_GREY, _JP2_SYCC = 16, 17, 18
-_JP2_BILEVEL, _JP2_CMYK = {0, 15}, 12
+_CODE_STREAM = b"\xff\x4f\xff\x51"
+_JP2_SHOWN = {16, 17, 18}
+"""Colour spaces of JPEG 2000 by their number: sRGB, grey with sRGB's curve, and sYCC."""
 
 
 def read_avif(data: bytes, header: Header) -> None:
@@ -36,36 +37,42 @@ def read_jpeg2000(data: bytes, header: Header) -> None:
     """The profile of a JPEG 2000 file, and how many bits its samples have.
 
     Raises:
-        BadInputError: Its colours are of a kind that cannot be shown.
+        BadInputError: Its samples or colours are of a kind that cannot be shown.
     """
+    if data.startswith(_CODE_STREAM):
+        _read_depths(data, header)
     for kind, body in _boxes(data):
-        if kind != b"jp2h":
-            continue
-        colours = [part for name, part in _boxes(body) if name == b"colr"]
-        for sizes in (part for name, part in _boxes(body) if name == b"ihdr"):
-            _read_depth(sizes, header)
-        for colour in colours[:1]:  # the first that one understands: all are alternatives
-            _read_jp2_colour(colour, header)
-        return
+        if kind == b"jp2c":
+            _read_depths(body, header)
+        elif kind == b"jp2h":
+            colours = [part for name, part in _boxes(body) if name == b"colr"]
+            for colour in colours[:1]:  # all are of the same picture
+                _read_jp2_colour(colour, header)
 
 
-def _read_depth(sizes: bytes, header: Header) -> None:
-    if len(sizes) >= 11 and sizes[10] != 255:
-        signed, bits = sizes[10] >> 7, (sizes[10] & 127) + 1
-        if signed:
-            raise BadInputError("signed samples have no one black and white: convert first")
-        # Pillow moves samples of 9 to 15 bits up to 16.
-        if int.from_bytes(sizes[8:10], "big") == 1 and 8 < bits < 16:
-            header.maximum = 65_535 - ((1 << (16 - bits)) - 1)
+def _read_depths(stream: bytes, header: Header) -> None:
+    """Bits of each component's samples, from the code stream's SIZ segment."""
+    count = int.from_bytes(stream[40:42], "big")
+    sizes = stream[42 : 42 + 3 * count : 3]
+    if any(size >> 7 for size in sizes):
+        raise BadInputError("signed samples have no one black and white: convert first")
+    bits = max(((size & 127) + 1 for size in sizes), default=8)
+    if bits > 8 and count > 1:
+        # Pillow rounds them without care: white comes out as black.
+        raise BadInputError(
+            f"JPEG 2000 pictures in colour with {bits} bits a sample are not supported: "
+            "convert to PNG first"
+        )
+    # Pillow moves samples of 9 to 15 bits up to 16.
+    if 8 < bits < 16:
+        header.maximum = 65_535 - ((1 << (16 - bits)) - 1)
 
 
 def _read_jp2_colour(colour: bytes, header: Header) -> None:
     method, code = colour[0], int.from_bytes(colour[3:7], "big")
     if method == 2:
         header.icc = colour[3:]
-    elif method == 1 and code not in {
-        _JP2_SRGB, _JP2_GREY, _JP2_SYCC, _JP2_CMYK, *_JP2_BILEVEL
-    }:  # fmt: skip
+    elif method == 1 and code not in _JP2_SHOWN:
         raise BadInputError(f"JPEG 2000 pictures of colour space {code} are not supported")
 
 

@@ -23,6 +23,17 @@ def readable_extensions() -> set[str]:
     return {extension for extension, name in registered.items() if name in (*FORMATS, _MPO)}
 
 
+def likely_formats(data: bytes) -> tuple[str, ...]:
+    """The formats that a file may be of by its first bytes; all of them if it is of none."""
+    Image.init()
+    likely = []
+    for name in FORMATS:
+        _, accepts = Image.OPEN[name]
+        if accepts is not None and accepts(data[:16]):
+            likely.append(name)
+    return tuple(likely) or FORMATS
+
+
 def is_opened(name: str | None) -> bool:
     """Whether files of a format, by Pillow's name, are opened."""
     return name in FORMATS or name == _MPO

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PIL import Image
+from PIL import Image, _imaging
 
 from cca_runtime.errors import BadInputError, CcaError
+
+# Pillow logs some damage as errors. Where a program has asked for no logs, nobody wants them.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _LONGEST = 200
 """Characters of a foreign text that are worth showing."""
@@ -47,6 +52,18 @@ def library_errors() -> Iterator[None]:
         raise BadInputError(f"the picture is damaged: {reason}") from error
 
 
+def _silence_libtiff() -> None:
+    """Have libtiff, whose errors reach us as Pillow's, not print them as well.
+
+    Pillow has no setting for it. Its own library's handle finds what that is linked with.
+    """
+    library = ctypes.CDLL(_imaging.__file__)
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        setter = getattr(library, name, None)
+        if setter is not None:
+            setter(None)
+
+
 class _Silence:
     """Keeps Pillow's warnings from being shown, or raised, while any thread is inside.
 
@@ -82,4 +99,5 @@ def _own_filter() -> object:
 
 
 _FILTER = _own_filter()
+_silence_libtiff()
 _silence = _Silence()

@@ -15,7 +15,7 @@ from cca_runtime.errors import BadInputError
 from cca_runtime.pictures import jpeg, png
 from cca_runtime.pictures.boxes import read_avif, read_jpeg2000
 from cca_runtime.pictures.colour import lay_on, to_rgb
-from cca_runtime.pictures.formats import FORMATS, is_opened
+from cca_runtime.pictures.formats import FORMATS, is_opened, likely_formats
 from cca_runtime.pictures.guard import library_errors
 from cca_runtime.pictures.header import Header
 from cca_runtime.pictures.metadata import Metadata, carried, described
@@ -65,7 +65,7 @@ def read_picture(
         def describe(image: Image.Image) -> Header:
             return _describe_file(image, data)
 
-        return _read(data, FORMATS, describe, background, max_pixels)
+        return _read(data, likely_formats(data), describe, background, max_pixels)
 
 
 def from_pil(
@@ -147,7 +147,7 @@ def _open(data: bytes, formats: tuple[str, ...]) -> ImageFile.ImageFile:
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
-        if len(formats) == 1:
+        if len(formats) < len(FORMATS):
             message = f"the picture is damaged, or no {formats[0]} that Pillow can read"
         else:
             message = f"not a picture in a format that is opened ({', '.join(FORMATS)})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImagePalette, TiffImagePlugin
 
 from cca_runtime.errors import BadInputError
 from cca_runtime.pictures.header import Gamma, Header
@@ -45,6 +45,8 @@ def read_tiff(image: Image.Image, header: Header) -> None:
         header.maximum = (1 << bits[0]) - 1
         # Pillow turns 8 bits over itself, and 16 not.
         header.inverted = photometric == _WHITE_IS_ZERO
+    if image.palette is not None:
+        image.palette = _colour_map(_numbers(tags.get(TiffImagePlugin.COLORMAP, 0)))
     white, primaries = tags.get(_WHITE_POINT), tags.get(_PRIMARIES)
     if primaries:
         points = (*_floats(white or (0.3127, 0.3290)), *_floats(primaries))
@@ -83,6 +85,13 @@ def _check_layout(image: TiffImagePlugin.TiffImageFile, bits: int) -> None:
                 "uncompressed TIFF pictures with subsampled or limited YCbCr are not supported: "
                 "convert to RGB first"
             )
+
+
+def _colour_map(levels: tuple[int, ...]) -> ImagePalette.ImagePalette:
+    """A palette of 16-bit levels, rounded; or of 8-bit ones, which some programs write."""
+    scale = 257 if max(levels) > 255 else 1
+    rounded = bytes(min(255, (level + scale // 2) // scale) for level in levels)
+    return ImagePalette.raw("RGB;L", rounded)
 
 
 def _numbers(value: object) -> tuple[int, ...]:
