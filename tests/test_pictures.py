@@ -16,6 +16,7 @@ from cca_runtime.pictures import (
     from_pil,
     read_picture,
 )
+from icc_by_hand import gray_profile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -120,27 +121,6 @@ def test_grey_with_a_linear_profile_is_converted_to_srgb(rgb: Image.Image) -> No
     expected = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     assert np.abs(pixels - expected[..., None]).max() <= 2
     assert read_picture(as_file(grey, icc_profile=linear)).icc is None
-
-
-def gray_profile(gamma: float) -> bytes:
-    """A minimal ICC v2 grey profile: header, tag table, white point and one gamma curve."""
-    white = b"XYZ \0\0\0\0" + b"".join(
-        round(v * 65536).to_bytes(4, "big") for v in (0.9642, 1.0, 0.8249)
-    )
-    curve = b"curv\0\0\0\0" + (1).to_bytes(4, "big") + round(gamma * 256).to_bytes(2, "big")
-    curve += b"\0\0"
-    start = 128 + 4 + 2 * 12
-    table = (2).to_bytes(4, "big")
-    for tag, offset, data in ((b"wtpt", start, white), (b"kTRC", start + len(white), curve)):
-        table += tag + offset.to_bytes(4, "big") + len(data).to_bytes(4, "big")
-    size = start + len(white) + len(curve)
-    header = bytearray(128)
-    header[0:4] = size.to_bytes(4, "big")
-    header[8:12] = b"\x02\x40\0\0"
-    header[12:24] = b"mntrGRAYXYZ "
-    header[36:40] = b"acsp"
-    header[68:80] = white[8:]
-    return bytes(header) + table + white + curve
 
 
 def test_rgb_keeps_its_values_and_its_profile(rgb: Image.Image) -> None:

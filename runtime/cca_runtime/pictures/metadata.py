@@ -18,11 +18,11 @@ _MOST_NAMES = 8
 """Of what is left out; beyond that, notes count."""
 
 
-def described(image: Image.Image) -> Header:
-    """What a PIL image says beside its pixels."""
+def described(image: Image.Image, exif: bytes | None) -> Header:
+    """What a PIL image says beside its pixels, and its EXIF data."""
     info = image.info
     header = Header(icc=_bytes(info.get("icc_profile")), xmp=_bytes(info.get("xmp")))
-    header.exif = _exif_of(image)
+    header.exif = exif
     header.upright = is_tiff(image)  # Pillow turns these while it unpacks them
     header.dpi = None if is_tiff(image) else _pair(info.get("dpi"))
     key = info.get("transparency")
@@ -30,6 +30,18 @@ def described(image: Image.Image) -> Header:
         header.key = key if isinstance(key, tuple) else (key,)
     header.dropped += [name for key, name in _NOTED.items() if info.get(key)]
     return header
+
+
+def exif_of(image: Image.Image) -> bytes | None:
+    """EXIF data as Pillow would write them, which includes what a program has changed."""
+    raw = _bytes(image.info.get("exif"))
+    if raw is not None and raw.startswith(2 * PREFIX):
+        return raw  # no other program makes sense of these
+    try:
+        exif = image.getexif()
+        return exif.tobytes() if len(exif) else None
+    except Exception:  # damaged: what of it can be read is found out later
+        return raw
 
 
 def carried(header: Header) -> tuple[str, ...]:
@@ -100,18 +112,6 @@ class Metadata:
 
 _NOTED = {"comment": "comment", "photoshop": "Photoshop data", "Comment": "comment"}
 """What Pillow calls metadata that have no place in a stream, and what they are."""
-
-
-def _exif_of(image: Image.Image) -> bytes | None:
-    """EXIF data as Pillow would write them, which includes what a program has changed."""
-    raw = _bytes(image.info.get("exif"))
-    if raw is not None and raw.startswith(2 * PREFIX):
-        return raw  # Pillow alone makes sense of these
-    try:
-        exif = image.getexif()
-        return exif.tobytes() if len(exif) else None
-    except Exception:  # damaged: what of it can be read is found out later
-        return raw
 
 
 def _bytes(value: Any) -> bytes | None:

@@ -18,7 +18,7 @@ from cca_runtime.pictures.colour import lay_on, to_rgb
 from cca_runtime.pictures.formats import FORMATS, is_opened, likely_formats
 from cca_runtime.pictures.guard import library_errors
 from cca_runtime.pictures.header import Header
-from cca_runtime.pictures.metadata import Metadata, carried, described
+from cca_runtime.pictures.metadata import Metadata, carried, described, exif_of
 from cca_runtime.pictures.picture import Picture, check_size, from_array
 from cca_runtime.pictures.samples import read_deep
 from cca_runtime.pictures.tiff import is_tiff, read_tiff
@@ -93,7 +93,7 @@ def from_pil(
         if lazy and not is_opened(image.format):
             raise BadInputError(f"{image.format} files are not opened: convert the picture first")
         check_size(*image.size, max_pixels)
-        header = described(image)
+        header = described(image, exif_of(image))
         if is_tiff(image):
             read_tiff(image, header)
         return _finish(image, None, header, background)
@@ -156,7 +156,7 @@ def _open(data: bytes, formats: tuple[str, ...]) -> ImageFile.ImageFile:
 
 def _describe_file(image: Image.Image, data: bytes) -> Header:
     """What a file says that is neither PNG nor JPEG."""
-    header = described(image)
+    header = described(image, image.info.get("exif"))
     if is_tiff(image):
         read_tiff(image, header)
         # A TIFF file is what EXIF data are made like; BigTIFF, with its 64-bit offsets, is not.
