@@ -126,10 +126,11 @@ def _read(
     background: str | None,
     max_pixels: int,
 ) -> Picture:
-    with _open(data, formats) as image, _open(data, formats) as again:
+    with _open(data, formats) as image:
         check_size(*image.size, max_pixels)
         header = describe(image)
-        return _finish(image, read_deep(image, lambda: again), header, background)
+        deep = read_deep(image, lambda: _open(data, formats))
+        return _finish(image, deep, header, background)
 
 
 def _read_jpeg(data: bytes, background: str | None, max_pixels: int) -> Picture:

@@ -88,9 +88,9 @@ def samples_of(image: Image.Image, deep: NDArray[np.uint16] | None, header: Head
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     if mode := _ALPHA.get(image.mode):
-        values = np.asarray(image.convert(mode))
+        values = np.asarray(_in_mode(image, mode))
         return Samples(values[..., :-1], 255, _lowest(values[..., -1], 255))
-    values = np.asarray(image.convert("L" if image.mode in _GREY else "RGB"))
+    values = np.asarray(_in_mode(image, "L" if image.mode in _GREY else "RGB"))
     values = values.reshape(*values.shape[:2], -1)
     return Samples(values, 255, _lowest(_keyed(values, None, header), 255))
 
@@ -116,6 +116,10 @@ def through_curve(
 
 def _table(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.floor(np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _joined(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint16]:
