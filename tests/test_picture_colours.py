@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from attacks.picture_seeds import SRGB_ICC, png_chunk, with_chunks
 from cca_runtime import BadInputError
-from cca_runtime.pictures import Pixels, read_picture
+from cca_runtime.pictures import Pixels, from_pil, read_picture
 from icc_by_hand import gray_profile
 from locations import ROOT
 from numpy.typing import NDArray
@@ -166,6 +166,23 @@ def test_colours_for_other_screens_are_refused(
 ) -> None:
     with pytest.raises(BadInputError, match=reason):
         read_picture(with_chunks(as_file(rgb), code_points(*values)))
+
+
+def test_pil_images_say_their_colours_as_well(rgb: Image.Image) -> None:
+    png, avif = as_file(rgb), as_file(rgb, "AVIF")
+    srgb = b"nclx" + struct.pack(">HH", 1, 13)
+    wide = with_chunks(png, code_points(12, 13, 0, 1))
+    with Image.open(io.BytesIO(wide)) as image:
+        assert from_pil(image).icc == read_picture(wide).icc is not None
+    linear = with_chunks(png, gamma(1.0))
+    with Image.open(io.BytesIO(linear)) as image:
+        np.testing.assert_array_equal(from_pil(image).pixels, read_picture(linear).pixels)
+    for high_range in (
+        with_chunks(png, code_points(9, 16, 0, 1)),
+        avif.replace(srgb, b"nclx" + struct.pack(">HH", 9, 16)),
+    ):
+        with Image.open(io.BytesIO(high_range)) as image, pytest.raises(BadInputError, match="PQ"):
+            from_pil(image)
 
 
 def test_avif_says_its_colours_as_well(rgb: Image.Image) -> None:

@@ -174,6 +174,17 @@ def test_a_progressive_jpeg_cut_between_its_scans_is_refused() -> None:
             read_picture(data[:end])
 
 
+@pytest.mark.parametrize("no_jp2", [False, True])
+def test_a_jpeg_2000_file_that_is_cut_off_is_refused(no_jp2: bool) -> None:
+    noise = np.random.default_rng(8).integers(0, 256, (40, 56, 3), np.uint8)
+    layers = {"quality_layers": [20], "irreversible": True}
+    data = as_file(Image.fromarray(noise), "JPEG2000", no_jp2=no_jp2, **layers)
+    read_picture(data)
+    for end in range(100, len(data) - 1):
+        with pytest.raises(BadInputError):
+            read_picture(data[:end])
+
+
 @pytest.mark.parametrize("kind", sorted(seeds()))
 def test_every_seed_of_the_attacks_is_sound(kind: str) -> None:
     for data in seeds()[kind]:

@@ -13,6 +13,7 @@ from cca_runtime.errors import BadInputError
 from cca_runtime.pictures.header import CodePoints, Header
 
 _CODE_STREAM = b"\xff\x4f\xff\x51"
+_END = b"\xff\xd9"
 _JP2_SHOWN = {16, 17, 18}
 """Colour spaces of JPEG 2000 by their number: sRGB, grey with sRGB's curve, and sYCC."""
 
@@ -39,15 +40,19 @@ def read_jpeg2000(data: bytes, header: Header) -> None:
     Raises:
         BadInputError: Its samples or colours are of a kind that cannot be shown.
     """
-    if data.startswith(_CODE_STREAM):
-        _read_depths(data, header)
+    streams = [data] if data.startswith(_CODE_STREAM) else []
     for kind, body in _boxes(data):
         if kind == b"jp2c":
-            _read_depths(body, header)
+            streams.append(body)
         elif kind == b"jp2h":
             colours = [part for name, part in _boxes(body) if name == b"colr"]
             for colour in colours[:1]:  # all are of the same picture
                 _read_jp2_colour(colour, header)
+    # Coded data never look like the end marker; OpenJPEG may show what there is without it.
+    if not any(_END in stream for stream in streams):
+        raise BadInputError("the picture is damaged: the JPEG 2000 file is cut off")
+    for stream in streams[:1]:
+        _read_depths(stream, header)
 
 
 def _read_depths(stream: bytes, header: Header) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cca_runtime.pictures.exif import PREFIX, Exif, parse_exif
 from cca_runtime.pictures.guard import one_line
-from cca_runtime.pictures.header import Header
+from cca_runtime.pictures.header import Gamma, Header
 from cca_runtime.pictures.picture import MAX_METADATA_BYTES
 from cca_runtime.pictures.profiles import ADOBE_GAMMA, ADOBE_RGB, Curve, rgb_profile
 from cca_runtime.pictures.tiff import is_tiff
@@ -28,6 +28,8 @@ def described(image: Image.Image, exif: bytes | None) -> Header:
     key = info.get("transparency")
     if image.mode != "P" and isinstance(key, int | tuple):
         header.key = key if isinstance(key, tuple) else (key,)
+    if header.icc is None and "srgb" not in info:
+        header.encoding = _gamma(info.get("gamma"), info.get("chromaticity"))
     header.dropped += [name for key, name in _NOTED.items() if info.get(key)]
     return header
 
@@ -118,6 +120,13 @@ def _bytes(value: Any) -> bytes | None:
     if isinstance(value, str):
         return value.encode(errors="replace")
     return value if isinstance(value, bytes) and value else None
+
+
+def _gamma(exponent: Any, points: Any) -> Gamma | None:
+    """What Pillow keeps of PNG's gAMA and cHRM chunks."""
+    known = isinstance(exponent, int | float) and exponent > 0
+    chromaticities = points if isinstance(points, tuple) and len(points) == 8 else None
+    return Gamma(exponent if known else None, chromaticities) if known or chromaticities else None
 
 
 def _pair(value: Any) -> tuple[float, float] | None:

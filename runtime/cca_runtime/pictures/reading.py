@@ -17,7 +17,7 @@ from cca_runtime.pictures.boxes import read_avif, read_jpeg2000
 from cca_runtime.pictures.colour import lay_on, to_rgb
 from cca_runtime.pictures.formats import FORMATS, is_opened, likely_formats
 from cca_runtime.pictures.guard import library_errors
-from cca_runtime.pictures.header import Header
+from cca_runtime.pictures.header import CodePoints, Header
 from cca_runtime.pictures.metadata import Metadata, carried, described, exif_of
 from cca_runtime.pictures.picture import Picture, check_size, from_array
 from cca_runtime.pictures.samples import read_deep
@@ -79,8 +79,9 @@ def from_pil(
 
     Args:
         image: Any PIL image. Where Pillow has not unpacked it yet, that happens after
-            its size is checked. What Pillow has lost of a file is lost (cICP, the lower
-            bytes of 16-bit colours): `read_picture` has all.
+            its size is checked. What Pillow loses of a file once it is unpacked is lost
+            (PNG's cICP, AVIF's code points), and so are the lower bytes of 16-bit colours:
+            `read_picture` has all.
         background: As for `read_picture`.
         max_pixels: As for `read_picture`.
 
@@ -93,9 +94,12 @@ def from_pil(
         if lazy and not is_opened(image.format):
             raise BadInputError(f"{image.format} files are not opened: convert the picture first")
         check_size(*image.size, max_pixels)
+        file = _file_of(image) if lazy else None  # asking for EXIF may unpack it
         header = described(image, exif_of(image))
         if is_tiff(image):
             read_tiff(image, header)
+        if file is not None:
+            _read_lost(image, file, header)
         return _finish(image, None, header, background)
 
 
@@ -155,19 +159,45 @@ def _open(data: bytes, formats: tuple[str, ...]) -> ImageFile.ImageFile:
         raise BadInputError(message) from error
 
 
+def _file_of(image: Image.Image) -> bytes | None:
+    """The whole file of an image that is not unpacked yet, where Pillow leaves some unread."""
+    file = getattr(image, "fp", None)
+    if image.format not in {"PNG", "AVIF", "JPEG2000"} or file is None:
+        return None
+    position = file.tell()
+    file.seek(0)
+    data: bytes = file.read()
+    file.seek(position)
+    return data
+
+
+def _read_lost(image: Image.Image, data: bytes, header: Header) -> None:
+    """What Pillow leaves unread of a file."""
+    if image.format == "PNG":
+        encoding = png.read_png(data)[1].encoding
+        if isinstance(encoding, CodePoints):
+            header.icc, header.encoding = None, encoding
+    else:
+        _read_boxes(image, data, header)
+
+
+def _read_boxes(image: Image.Image, data: bytes, header: Header) -> None:
+    if image.format == "AVIF":
+        read_avif(data, header)
+    elif image.format == "JPEG2000":
+        read_jpeg2000(data, header)
+
+
 def _describe_file(image: Image.Image, data: bytes) -> Header:
     """What a file says that is neither PNG nor JPEG."""
     header = described(image, image.info.get("exif"))
+    _read_boxes(image, data, header)
     if is_tiff(image):
         read_tiff(image, header)
         # A TIFF file is what EXIF data are made like; BigTIFF, with its 64-bit offsets, is not.
         is_big = data[2:4] in (b"+\0", b"\0+")
         header.exif = None if is_big else data
         header.dropped += ["the tags of BigTIFF"] if is_big else []
-    elif image.format == "AVIF":
-        read_avif(data, header)
-    elif image.format == "JPEG2000":
-        read_jpeg2000(data, header)
     return header
 
 
