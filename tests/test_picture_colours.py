@@ -210,6 +210,19 @@ def test_the_profile_of_jpeg_2000_is_kept(rgb: Image.Image) -> None:
         read_picture(lab)
 
 
+def test_the_profile_of_bmp_is_kept(rgb: Image.Image) -> None:
+    data = as_file(rgb, "BMP")
+    pixels = data[54:]
+    fifth = bytearray(124)
+    fifth[:40] = struct.pack("<I", 124) + data[18:54]
+    fifth[56:60] = struct.pack("<I", int.from_bytes(b"MBED", "big"))
+    fifth[112:120] = struct.pack("<II", 124 + len(pixels), len(SRGB_ICC))
+    start = struct.pack("<I", 14 + 124)
+    picture = read_picture(data[:10] + start + bytes(fifth) + pixels + SRGB_ICC)
+    assert picture.icc == SRGB_ICC
+    np.testing.assert_array_equal(picture.pixels, np.asarray(rgb))
+
+
 def test_grey_and_alpha_go_through_a_grey_profile() -> None:
     data = (ROOT / "tests/data/cases/la_opaque_icc_g10.png").read_bytes()
     with Image.open(io.BytesIO(data)) as image:

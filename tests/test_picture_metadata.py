@@ -184,6 +184,16 @@ def test_damaged_exif_of_a_sound_picture_is_a_note(
     assert not recwarn.list
 
 
+def test_damaged_exif_of_avif_is_a_note() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    data = as_file(Image.new("RGB", (30, 20), "teal"), "AVIF", exif=exif)
+    assert b"MM\0*" in data
+    picture = read_picture(data.replace(b"MM\0*", b"garb"))
+    np.testing.assert_array_equal(picture.pixels, read_picture(data).pixels)
+    assert picture.notes == ("the EXIF data are damaged and are dropped",)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 @pytest.mark.parametrize("xmp", [b"\xff\xfe<\0x\0", b"<x\0/>", b"no markup"])
 def test_damaged_xmp_of_a_sound_picture_is_a_note(kind: str, xmp: bytes) -> None:

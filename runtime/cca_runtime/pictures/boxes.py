@@ -6,11 +6,15 @@ and of JPEG 2000 in its ICC profile. Only the file's boxes tell which.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
 from cca_runtime.errors import BadInputError
 from cca_runtime.pictures.header import CodePoints, Header
+
+_EXIF_ITEM = re.compile(rb"(infe\x02.{3}.{2}\0\0)Exif", re.DOTALL)
+"""An item's entry: version 2, flags, number, no protection, and its type."""
 
 _CODE_STREAM = b"\xff\x4f\xff\x51"
 _END = b"\xff\xd9"
@@ -32,6 +36,11 @@ def read_avif(data: bytes, header: Header) -> None:
             if kind == b"colr" and body[:4] == b"nclx" and len(body) >= 8:
                 header.encoding = CodePoints(*struct.unpack_from(">HH", body, 4))
         return
+
+
+def without_exif(data: bytes) -> bytes:
+    """An AVIF file whose EXIF data have become data of a kind that nobody reads."""
+    return _EXIF_ITEM.sub(rb"\1free", data, count=1)
 
 
 def read_jpeg2000(data: bytes, header: Header) -> None:

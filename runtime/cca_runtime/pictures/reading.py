@@ -13,7 +13,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from cca_runtime._core import DEFAULT_MAX_PIXELS
 from cca_runtime.errors import BadInputError
 from cca_runtime.pictures import jpeg, png
-from cca_runtime.pictures.boxes import read_avif, read_jpeg2000
+from cca_runtime.pictures.bmp import read_bmp
+from cca_runtime.pictures.boxes import read_avif, read_jpeg2000, without_exif
 from cca_runtime.pictures.colour import lay_on, to_rgb
 from cca_runtime.pictures.formats import FORMATS, is_opened, likely_formats
 from cca_runtime.pictures.guard import library_errors
@@ -62,10 +63,15 @@ def read_picture(
         if data.startswith(jpeg.SIGNATURE):
             return _read_jpeg(data, background, max_pixels)
 
-        def describe(image: Image.Image) -> Header:
-            return _describe_file(image, data)
+        formats = likely_formats(data)
+        pixels, notes = _openable_avif(data) if formats == ("AVIF",) else (data, [])
 
-        return _read(data, likely_formats(data), describe, background, max_pixels)
+        def describe(image: Image.Image) -> Header:
+            header = _describe_file(image, data)
+            header.notes += notes
+            return header
+
+        return _read(pixels, formats, describe, background, max_pixels)
 
 
 def from_pil(
@@ -188,10 +194,21 @@ def _read_boxes(image: Image.Image, data: bytes, header: Header) -> None:
         read_jpeg2000(data, header)
 
 
+def _openable_avif(data: bytes) -> tuple[bytes, list[str]]:
+    """An AVIF file without its EXIF data where libavif refuses it for them, and a note."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("AVIF",)):
+            return data, []
+    except Exception:  # which is raised again if something else is wrong
+        return without_exif(data), ["the EXIF data are damaged and are dropped"]
+
+
 def _describe_file(image: Image.Image, data: bytes) -> Header:
     """What a file says that is neither PNG nor JPEG."""
     header = described(image, image.info.get("exif"))
     _read_boxes(image, data, header)
+    if image.format == "BMP":
+        read_bmp(data, header)
     if is_tiff(image):
         read_tiff(image, header)
         # A TIFF file is what EXIF data are made like; BigTIFF, with its 64-bit offsets, is not.
