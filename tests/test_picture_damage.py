@@ -191,6 +191,15 @@ def test_every_seed_of_the_attacks_is_sound(kind: str) -> None:
         read_picture(data, "white")
 
 
+@pytest.mark.parametrize("kind", sorted(seeds()))
+def test_what_follows_a_picture_is_ignored(kind: str) -> None:
+    for data in seeds()[kind]:
+        alone = read_picture(data, "white")
+        followed = read_picture(data + b"\n garbage \n" * 9, "white")
+        np.testing.assert_array_equal(followed.pixels, alone.pixels)
+        assert followed.notes == alone.notes
+
+
 def test_damaged_pictures_are_borne() -> None:
     for seed in range(400):
         attack(random.Random(seed))
