@@ -18,7 +18,7 @@ _DEEP_GREY = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 _GREY = {"1", "L", "LA", "La"}
 _ALPHA = {"LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 
-_NATIVE, _FOREIGN = ("L", "B") if sys.byteorder == "little" else ("B", "L")
+_FOREIGN = "B" if sys.byteorder == "little" else "L"
 _OTHER_BYTE = {
     f"{bands};16{order}": f"{bands};16{other}"
     for bands in ("RGB", "RGBX", "RGBA")
