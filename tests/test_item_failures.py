@@ -14,7 +14,7 @@ from cca_console.text import json_line
 from cca_runtime.cli import main
 from cca_runtime.cli.jobs import Result
 from cca_runtime.codec import Codec
-from cca_runtime.picture_files import format_picture
+from cca_runtime.pictures import format_picture
 from PIL import Image
 from processes import started
 

@@ -13,7 +13,7 @@ from cca_runtime.cli.existing import check_picture
 from cca_runtime.cli.inputs import STANDARD, Kind, expand_inputs
 from cca_runtime.cli.jobs import Result, Work, open_codec, plan_jobs, report_left_out, run_jobs
 from cca_runtime.cli.outputs import Job, Naming
-from cca_runtime.picture_files import EXTENSIONS, check_extension, format_picture
+from cca_runtime.pictures import EXTENSIONS, check_extension, format_picture
 from cca_runtime.stopwatch import Stopwatch
 
 _KIND = Kind({".cca"}, ".cca files", made=EXTENSIONS)
@@ -45,11 +45,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
             watch = Stopwatch()
             with watch.stage("write"):
                 extension = _extension(job.target, default)
-                output = format_picture(decoded.picture, extension)
+                output, notes = format_picture(decoded.picture, extension)
             height, width = decoded.picture.pixels.shape[:2]
-            metadata = decoded.picture.icc or decoded.picture.exif or decoded.picture.xmp
-            lost = metadata and extension == ".ppm"
-            notes = ("PPM holds no metadata: left out",) if lost else ()
             facts = {"width": width, "height": height, "bytes": len(output)}
             seconds = {**decoded.seconds, **watch.seconds}
             return Result(output, facts, f"{width}x{height}", seconds, notes)

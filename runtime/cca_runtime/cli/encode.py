@@ -15,8 +15,7 @@ from cca_runtime.cli.inputs import Kind, expand_inputs
 from cca_runtime.cli.jobs import Result, Work, open_codec, plan_jobs, report_left_out, run_jobs
 from cca_runtime.cli.outputs import Job, Naming
 from cca_runtime.metrics import psnr
-from cca_runtime.picture_files import readable_extensions
-from cca_runtime.pictures import parse_colour, read_picture
+from cca_runtime.pictures import parse_colour, read_picture, readable_extensions
 from cca_runtime.stopwatch import Stopwatch
 
 _EXTENSION = ".cca"
