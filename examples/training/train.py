@@ -1,6 +1,6 @@
 """Train a small CCA model, or go on training one.
 
-    python -m training.train --output RUN [--init CHECKPOINT]
+    python -m training.train --output RUN [--init CHECKPOINT] [--pictures DIR=WEIGHT ...]
 
 The same command resumes a run that was stopped, exactly where RUN/state.pt was
 saved. RUN/model.pth is the network so far, averaged over the last thousand steps;
@@ -13,6 +13,7 @@ import argparse
 import signal
 import sys
 import time
+from dataclasses import astuple
 from pathlib import Path
 from types import FrameType
 
@@ -21,9 +22,12 @@ from cca_export.checkpoint import CheckpointError, load_network
 from cca_export.network import CcaNetwork
 from torch.utils.data import DataLoader, Subset
 
-from training.data import Batches, MissingPictureError, training_crops
+from training.architectures import ArchitectureError, named_architecture
+from training.data import Batches, training_crops
+from training.grafting import GraftError, graft
+from training.pictures import Folder, PictureError
 from training.schedule import Schedule
-from training.small import SMALL, graft, untrained
+from training.start import untrained
 from training.trainer import Losses, Settings, StateError, Trainer
 
 _REPORT_STEPS = 100
@@ -33,31 +37,36 @@ _SAVE_SECONDS = 150
 def main() -> None:
     options = _arguments()
     torch.set_num_threads(options.threads)
-    settings = Settings(
-        options.steps, options.trade_off, options.learning_rate, options.seed, options.cca
-    )
     try:
-        network = _first_weights(options.init, options.seed)
-        trainer = Trainer(network, settings, options.device)
+        folders = [Folder.parse(text) for text in options.pictures]
+        crops = training_crops(folders, options.output / "pictures")
+        settings = Settings(
+            options.steps,
+            options.trade_off,
+            options.learning_rate,
+            options.seed,
+            options.cca,
+            tuple(options.step_range),
+            crops.digest,
+        )
+        trainer = Trainer(_first_weights(options), settings, options.device)
         if (options.output / "state.pt").exists():
             trainer.resume(options.output)
             print(f"resumed at step {trainer.step}", flush=True)
         shapes = Schedule(settings.steps, settings.learning_rate).batch_shapes()
-        batches = Batches(training_crops(), settings.seed, shapes)
-    except (CheckpointError, MissingPictureError, StateError) as error:
+        batches = Batches(crops, settings.seed, shapes)
+    except (ArchitectureError, CheckpointError, GraftError, PictureError, StateError) as error:
         sys.exit(str(error))
     run(trainer, batches, options.output, options.workers)
 
 
-def _first_weights(start: Path | None, seed: int) -> CcaNetwork:
-    """A checkpoint's network, or the small one with the transforms of another architecture's."""
-    if start is None:
-        return untrained(SMALL, seed)
-    found = load_network(start)
-    if found.architecture == SMALL:
-        return found
-    network = untrained(SMALL, seed)
-    graft(network, found)
+def _first_weights(options: argparse.Namespace) -> CcaNetwork:
+    """A checkpoint's network, or a fresh one, which may begin as another checkpoint does."""
+    if options.init is not None:
+        return load_network(options.init)
+    network = untrained(named_architecture(options.architecture), options.seed)
+    if options.graft is not None:
+        graft(network, load_network(options.graft))
     return network
 
 
@@ -101,13 +110,14 @@ class _StopRequest:
 
 
 def _report(trainer: Trainer, recent: list[Losses], seconds: float) -> None:
-    rate = sum(losses.rate for losses in recent) / len(recent)
-    error = sum(losses.error for losses in recent) / len(recent)
-    trainer.curve.append((trainer.step, rate, error))
-    loss = rate + trainer.settings.trade_off * error
+    mean = Losses(
+        *(sum(values) / len(recent) for values in zip(*map(astuple, recent), strict=True))
+    )
+    trainer.curve.append((trainer.step, mean))
     speed = len(recent) / seconds
     print(
-        f"step {trainer.step:>6}  loss {loss:.4f}  rate {rate:.4f} bpp  error {error:6.2f}  "
+        f"step {trainer.step:>6}  loss {mean.loss:.4f}  rate {mean.rate:.4f} bpp  "
+        f"error {mean.error:6.2f}  "
         f"{speed:.2f} steps/s",
         flush=True,
     )
@@ -115,15 +125,40 @@ def _report(trainer: Trainer, recent: list[Losses], seconds: float) -> None:
 
 def _save(trainer: Trainer, output: Path) -> None:
     trainer.save(output)
-    lines = ["step,bits_per_pixel,mean_squared_error"]
-    lines += [f"{step},{rate:.5f},{error:.4f}" for step, rate, error in trainer.curve]
+    lines = ["step,loss,bits_per_pixel,mean_squared_error"]
+    lines += [
+        f"{step},{each.loss:.5f},{each.rate:.5f},{each.error:.4f}" for step, each in trainer.curve
+    ]
     (output / "curve.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder")
-    parser.add_argument("--init", type=Path, metavar="CHECKPOINT", help="to start from")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--init", type=Path, metavar="CHECKPOINT", help="go on from it, with its architecture"
+    )
+    start.add_argument(
+        "--graft", type=Path, metavar="CHECKPOINT", help="narrower one to start a fresh one from"
+    )
+    parser.add_argument(
+        "--architecture",
+        default="small",
+        metavar="small|published|FILE",
+        help="of a fresh one (default: small); FILE is JSON",
+    )
+    parser.add_argument(
+        "--pictures", nargs="+", default=[], metavar="DIR[=WEIGHT]", help="folders of more pictures"
+    )
+    parser.add_argument(
+        "--step-range",
+        nargs=2,
+        type=float,
+        default=(1.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="of random quantisation steps (default: 1 1)",
+    )
     parser.add_argument("--steps", type=int, default=13_000, help="(default: 13000)")
     parser.add_argument(
         "--lambda", dest="trade_off", type=float, default=0.013, help="(default: 0.013)"
@@ -132,7 +167,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of pictures and noise (default: 1)")
     parser.add_argument("--cca", type=float, default=0.0, help="weight of its loss (default: 0)")
     parser.add_argument("--device", default="cpu", help="PyTorch's name (default: cpu)")
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch (default: 2)")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch (default: 1)")
     parser.add_argument("--workers", type=int, default=0, help="that prepare pictures (default: 0)")
     return parser.parse_args()
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import os
-from dataclasses import asdict, dataclass
+import pickle
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,14 @@ class Settings:
 
     Attributes:
         steps: Length of the schedule.
-        trade_off: Weight of the distortion, lambda: loss = bits per pixel +
-            lambda * 255^2 * mean squared error.
+        trade_off: Weight of the distortion, lambda: with quantisation step D, loss =
+            D * (bits per pixel + lambda / D^2 * 255^2 * mean squared error).
         learning_rate: Highest learning rate, of Muon and Adam alike.
-        seed: Seed of pictures and noise.
+        seed: Seed of pictures, quantisation steps and noise.
         cca: Weight of the CCA loss; 0 leaves it out.
+        step_range: Smallest and largest quantisation step; each picture of a batch
+            has its own.
+        pictures: Digest of the pictures to train on.
     """
 
     steps: int
@@ -54,12 +58,21 @@ class Settings:
     learning_rate: float
     seed: int
     cca: float = 0.0
+    step_range: tuple[float, float] = (1.0, 1.0)
+    pictures: str = ""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """A step's rate in bits per pixel and mean squared error on the scale of 0 to 255."""
+    """What a training step is judged by, means over its pictures.
 
+    Attributes:
+        loss: What is minimised, without the CCA loss.
+        rate: Bits per pixel.
+        error: Mean squared error on the scale of 0 to 255.
+    """
+
+    loss: float
     rate: float
     error: float
 
@@ -70,7 +83,7 @@ class Trainer:
     def __init__(self, network: CcaNetwork, settings: Settings, device: str = "cpu") -> None:
         self.settings = settings
         self.step = 0
-        self.curve: list[tuple[int, float, float]] = []
+        self.curve: list[tuple[int, Losses]] = []
         self._device = torch.device(device)
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train().requires_grad_(True)
@@ -96,19 +109,21 @@ class Trainer:
         settings = self.settings
         images = images.to(self._device, memory_format=torch.channels_last)
         noise = torch.Generator().manual_seed(settings.seed * _NOISE + self.step)
-        done = training_pass(self.network, images, noise)
-        pixels = images.numel() / images.shape[1]
-        rate = done.bits / pixels
-        error = 255**2 * nn.functional.mse_loss(done.image, images)
-        loss = rate + settings.trade_off * error
+        steps = quantisation_steps(settings.step_range, len(images), noise).to(self._device)
+        done = training_pass(self.network, images, noise, steps)
+        pixels = images[0, 0].numel()
+        rates = done.bits / pixels
+        errors = 255**2 * (done.image - images).square().mean((1, 2, 3))
+        loss = (steps * rates + settings.trade_off / steps * errors).mean()
+        judged = Losses(loss.item(), rates.mean().item(), errors.mean().item())
         if self._adjusted is not None:
-            loss = loss - settings.cca * saved_bits(done, self._adjusted) / pixels
+            loss = loss - settings.cca * saved_bits(done, self._adjusted) / (pixels * len(images))
             self._adjusted_optimiser.zero_grad()
         self.network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._update()
         self.step += 1
-        return Losses(rate.item(), error.item())
+        return judged
 
     def _update(self) -> None:
         for optimiser in self._scheduled_optimisers():
@@ -154,8 +169,9 @@ class Trainer:
         """Write `state.pt`, all that resuming needs, and `model.pth`, the average in float16."""
         state = {
             "settings": asdict(self.settings),
+            "architecture": self.network.architecture.to_manifest(),
             "step": self.step,
-            "curve": self.curve,
+            "curve": [(step, *astuple(losses)) for step, losses in self.curve],
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
         _write(state, folder / "state.pt")
@@ -167,9 +183,9 @@ class Trainer:
         """Continue from `state.pt`, which may be of a longer or shorter run in its flat part.
 
         Raises:
-            StateError: The state was saved with other settings.
+            StateError: The state cannot be read, or was saved with other settings.
         """
-        state = torch.load(folder / "state.pt", map_location=self._device, weights_only=True)
+        state = _read(folder / "state.pt", self._device)
         settings, saved = asdict(self.settings), state["settings"]
         changed = [name for name in settings if settings[name] != saved.get(name)]
         lengths = (settings["steps"], saved["steps"])
@@ -181,7 +197,10 @@ class Trainer:
                 f"({', '.join(str(saved.get(name)) for name in changed)}): "
                 "give the same settings or another folder"
             )
-        self.step, self.curve = state["step"], state["curve"]
+        if state["architecture"] != self.network.architecture.to_manifest():
+            raise StateError(f"{folder} holds a run of another architecture: give another folder")
+        self.step = state["step"]
+        self.curve = [(step, Losses(*losses)) for step, *losses in state["curve"]]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
@@ -199,10 +218,34 @@ class Trainer:
         return parts
 
 
+def quantisation_steps(
+    limits: tuple[float, float], count: int, generator: torch.Generator
+) -> Tensor:
+    """Random steps, float32 [count], evenly spread over the logarithms between the limits.
+
+    Every `count`-th part of the range has one, so that batches are alike.
+    """
+    low, high = limits
+    if low == high:
+        return torch.full((count,), low)
+    places = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
+    return low * (high / low) ** (places / count)
+
+
 def _adjusted_context(network: CcaNetwork, seed: int) -> AdjustedContext:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return AdjustedContext(network.architecture)
+
+
+def _read(file: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise StateError(f"{file} cannot be read or is damaged: move it away") from error
+    if not isinstance(state, dict) or "architecture" not in state:
+        raise StateError(f"{file} is not a run's state, or an older release's: move it away")
+    return state
 
 
 def _write(content: dict[str, Any], file: Path) -> None:
