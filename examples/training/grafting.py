@@ -20,7 +20,8 @@ import torch
 from cca_export.network import BottleneckBlock, CcaNetwork, ChannelLayerNorm, NafBlock
 from torch import Tensor, nn
 
-_NEW_LATENTS = 0.3
+_NEW_LATENTS = 0.1
+_NEW_SCALES = 0.12
 
 Segments = Mapping[str, int]
 """Channels of a layer's input or output by what they hold, in order."""
@@ -45,9 +46,7 @@ def graft(network: CcaNetwork, donor: CcaNetwork) -> None:
     with torch.no_grad():
         for own, given in parts:
             _graft(own, given, axes)
-        # Fresh ones are ten times as large, to wake a hyperprior that is awake here.
-        latents = donor.architecture.latent_channels
-        network.g_a.down[-1].get_parameter("weight")[latents:] *= _NEW_LATENTS
+        _quieten_new_latents(network, donor)
 
 
 def _nested(network: CcaNetwork, donor: CcaNetwork) -> bool:
@@ -59,6 +58,14 @@ def _nested(network: CcaNetwork, donor: CcaNetwork) -> bool:
 class _Axes:
     outputs: Segments
     inputs: Segments
+
+
+def _quieten_new_latents(network: CcaNetwork, donor: CcaNetwork) -> None:
+    """Make them cost few bits: fresh ones are loud, to wake a hyperprior that is awake here."""
+    latents = donor.architecture.latent_channels
+    network.g_a.down[-1].get_parameter("weight")[latents:] *= _NEW_LATENTS
+    for head in network.scale_cc_transforms[len(donor.architecture.groups) :]:
+        head.get_submodule("4").get_parameter("bias").fill_(_NEW_SCALES)
 
 
 def _axes(network: CcaNetwork, nested: bool) -> dict[nn.Module, _Axes]:
