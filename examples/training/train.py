@@ -10,10 +10,10 @@ RUN/curve.csv has the losses.
 from __future__ import annotations
 
 import argparse
+import csv
 import signal
 import sys
 import time
-from dataclasses import astuple
 from pathlib import Path
 from types import FrameType
 
@@ -25,10 +25,11 @@ from torch.utils.data import DataLoader, Subset
 from training.architectures import ArchitectureError, named_architecture
 from training.data import Batches, training_crops
 from training.grafting import GraftError, graft
+from training.losses import Losses, mean
 from training.pictures import Folder, PictureError
 from training.schedule import Schedule
 from training.start import untrained
-from training.trainer import Losses, Settings, StateError, Trainer
+from training.trainer import Settings, StateError, Trainer
 
 _REPORT_STEPS = 100
 _SAVE_SECONDS = 150
@@ -110,26 +111,23 @@ class _StopRequest:
 
 
 def _report(trainer: Trainer, recent: list[Losses], seconds: float) -> None:
-    mean = Losses(
-        *(sum(values) / len(recent) for values in zip(*map(astuple, recent), strict=True))
-    )
-    trainer.curve.append((trainer.step, mean))
-    speed = len(recent) / seconds
+    judged = mean(recent)
+    trainer.curve.append({"step": trainer.step, **judged.columns()})
+    lists = (("groups", judged.group), ("saved", judged.saved))
     print(
-        f"step {trainer.step:>6}  loss {mean.loss:.4f}  rate {mean.rate:.4f} bpp  "
-        f"error {mean.error:6.2f}  "
-        f"{speed:.2f} steps/s",
+        f"step {trainer.step:>6}  loss {judged.loss:.4f}  rate {judged.bits_per_pixel:.4f} bpp  "
+        f"error {judged.mean_squared_error:6.2f}  {len(recent) / seconds:.2f} steps/s"
+        + "".join(f"  {name}" + "".join(f" {v:.4f}" for v in bits) for name, bits in lists if bits),
         flush=True,
     )
 
 
 def _save(trainer: Trainer, output: Path) -> None:
     trainer.save(output)
-    lines = ["step,loss,bits_per_pixel,mean_squared_error"]
-    lines += [
-        f"{step},{each.loss:.5f},{each.rate:.5f},{each.error:.4f}" for step, each in trainer.curve
-    ]
-    (output / "curve.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with (output / "curve.csv").open("w", encoding="utf-8", newline="") as out:
+        table = csv.DictWriter(out, trainer.curve[-1] if trainer.curve else ["step"])
+        table.writeheader()
+        table.writerows(trainer.curve)
 
 
 def _arguments() -> argparse.Namespace:

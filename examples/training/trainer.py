@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from training.cca_loss import AdjustedContext, saved_bits
 from training.forward import training_pass
+from training.losses import Losses
 from training.muon import Muon, is_convolution
 from training.rates import quantile_loss
 from training.schedule import Schedule
@@ -47,7 +48,7 @@ class Settings:
             D * (bits per pixel + lambda / D^2 * 255^2 * mean squared error).
         learning_rate: Highest learning rate, of Muon and Adam alike.
         seed: Seed of pictures, quantisation steps and noise.
-        cca: Weight of the CCA loss; 0 leaves it out.
+        cca: Weight of the CCA loss, alpha; 0 leaves it out.
         step_range: Smallest and largest quantisation step; each picture of a batch
             has its own.
         pictures: Digest of the pictures to train on.
@@ -62,28 +63,13 @@ class Settings:
     pictures: str = ""
 
 
-@dataclass(frozen=True)
-class Losses:
-    """What a training step is judged by, means over its pictures.
-
-    Attributes:
-        loss: What is minimised, without the CCA loss.
-        rate: Bits per pixel.
-        error: Mean squared error on the scale of 0 to 255.
-    """
-
-    loss: float
-    rate: float
-    error: float
-
-
 class Trainer:
     """A network in training, its average and its optimisers."""
 
     def __init__(self, network: CcaNetwork, settings: Settings, device: str = "cpu") -> None:
         self.settings = settings
         self.step = 0
-        self.curve: list[tuple[int, Losses]] = []
+        self.curve: list[dict[str, float]] = []
         self._device = torch.device(device)
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train().requires_grad_(True)
@@ -115,15 +101,23 @@ class Trainer:
         rates = done.bits / pixels
         errors = 255**2 * (done.image - images).square().mean((1, 2, 3))
         loss = (steps * rates + settings.trade_off / steps * errors).mean()
-        judged = Losses(loss.item(), rates.mean().item(), errors.mean().item())
+        total, saved = loss, torch.empty(0, len(images))
         if self._adjusted is not None:
-            loss = loss - settings.cca * saved_bits(done, self._adjusted) / (pixels * len(images))
+            saved = saved_bits(done, self._adjusted) / pixels
+            total = loss - settings.cca * (steps * saved.sum(0)).mean()
             self._adjusted_optimiser.zero_grad()
         self.network.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         self._update()
         self.step += 1
-        return judged
+        group = torch.stack(done.group_bits).mean(1) / pixels
+        return Losses(
+            loss.item(),
+            rates.mean().item(),
+            errors.mean().item(),
+            tuple(group.tolist()),
+            tuple(saved.mean(1).tolist()),
+        )
 
     def _update(self) -> None:
         for optimiser in self._scheduled_optimisers():
@@ -171,7 +165,7 @@ class Trainer:
             "settings": asdict(self.settings),
             "architecture": self.network.architecture.to_manifest(),
             "step": self.step,
-            "curve": [(step, *astuple(losses)) for step, losses in self.curve],
+            "curve": self.curve,
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
         _write(state, folder / "state.pt")
@@ -199,8 +193,7 @@ class Trainer:
             )
         if state["architecture"] != self.network.architecture.to_manifest():
             raise StateError(f"{folder} holds a run of another architecture: give another folder")
-        self.step = state["step"]
-        self.curve = [(step, Losses(*losses)) for step, *losses in state["curve"]]
+        self.step, self.curve = state["step"], state["curve"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
