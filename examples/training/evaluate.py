@@ -67,10 +67,10 @@ def main() -> None:
             between = [bpp * area / 8 for bpp in options.between]
             differences[curve].append(_differences(points[curve], others, between))
     for label, of_pictures in rows.items():
-        _print("mean", label, np.nanmean(of_pictures, 0).tolist())
+        _print("mean", label, _mean(of_pictures))
     for curve in curves:
-        mean = np.nanmean(differences[curve], 0).tolist()
-        print(f"{'BD-rate':16}{curve:51}" + _row([f"{share:+.1%}" for share in mean]))
+        shares = [f"{share:+.1%}" for share in _mean(differences[curve])]
+        print(f"{'BD-rate':16}{curve:51}" + _row(shares))
 
 
 def _candidates(checkpoints: Sequence[Path], steps: Sequence[float]) -> list[Candidate]:
@@ -110,6 +110,12 @@ def _differences(
     between: Sequence[float] = (0, math.inf),
 ) -> list[float]:
     return [rate_difference(points, curves, between) for curves in others.values()]
+
+
+def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Of each column, over the pictures that have a number there."""
+    means: list[float] = np.ma.masked_invalid(rows).mean(0).filled(math.nan).tolist()
+    return means
 
 
 def _print(picture: str, label: str, row: Sequence[float]) -> None:

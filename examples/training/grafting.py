@@ -165,5 +165,8 @@ def _places(given: Segments, own: Segments) -> Tensor:
     starts = dict(zip(own, itertools.accumulate(own.values(), initial=0), strict=False))
     for name, size in given.items():
         if size > own[name]:
-            raise GraftError(f"the donor has {size} channels where the network has {own[name]}")
+            raise GraftError(
+                f"the donor has {size} channels where the network has {own[name]}: "
+                "give it at least as many"
+            )
     return torch.cat([torch.arange(size) + starts[name] for name, size in given.items()])
