@@ -16,7 +16,7 @@ from cca_export.checkpoint import load_network
 from cca_export.network import CcaNetwork
 from full_size_checkpoint import PUBLISHED, random_network
 from tiny_networks import tiny_architecture
-from training import train
+from training import data, train
 from training.architectures import SMALL, ArchitectureError, named_architecture
 from training.data import Crops
 from training.forward import Pass, training_pass
@@ -173,3 +173,39 @@ def test_going_on_from_a_checkpoint_keeps_its_architecture(
     monkeypatch.setattr(train, "training_crops", lambda *_: crops)
     train.main()
     assert load_network(run / "model.pth").architecture == donor.architecture
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "-1"], "-1 is less than 0"),
+        (["--lambda", "nan"], "nan is not a number from 0 on"),
+        (["--learning-rate", "0"], "0 is not above 0"),
+        (["--step-range", "3", "0.4"], "LOW is above HIGH"),
+        (["--threads", "0"], "0 is less than 1"),
+        (["--workers", "many"], "invalid integer value: 'many'"),
+        (["--device", "teapot"], "teapot does not work here"),
+        (["--pictures", "nowhere"], "nowhere cannot be read"),
+        (["--pictures", "nowhere=-1"], "the weight -1 must be a number above 0"),
+        (["--init", "none.pth"], "none.pth: cannot be read"),
+        (["--graft", "none.pth"], "none.pth: cannot be read"),
+        (["--init", "a.pth", "--architecture", "small"], "--init keeps the checkpoint's"),
+        (["--init", "a.pth", "--graft", "b.pth"], "not allowed with"),
+        (["--architecture", "none.json"], "give small, published or a JSON file"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_leaves_nothing(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", "--output", "run", *arguments])
+    monkeypatch.setattr(data, "TRAINING", ())
+    with pytest.raises(SystemExit) as ended:
+        train.main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run").exists()

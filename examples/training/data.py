@@ -28,10 +28,6 @@ _SMALLEST_SCALE = 0.4
 _LEAVES_SHARE = 0.15
 
 
-class MissingPictureError(PictureError):
-    """A package that ships pictures is not installed. One line."""
-
-
 @dataclass(frozen=True)
 class Source:
     """A picture inside an installed package.
@@ -57,16 +53,14 @@ class Source:
         """Read the picture.
 
         Raises:
-            MissingPictureError: The package or the file is not there.
+            PictureError: The package or the file is not there.
         """
         spec = importlib.util.find_spec(self.package)
         if spec is None or spec.origin is None:
-            raise MissingPictureError(
-                f"package {self.package} is not installed: it ships {self.name}"
-            )
+            raise PictureError(f"package {self.package} is not installed: it ships {self.name}")
         file = Path(spec.origin).parent / self.path
         if not file.is_file():
-            raise MissingPictureError(f"{file} is missing: this release of {self.package} lacks it")
+            raise PictureError(f"{file} is missing: this release of {self.package} lacks it")
         with Image.open(file) as picture:
             return np.asarray(picture.convert("RGB"))
 

@@ -21,12 +21,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from cca_export.checkpoint import CheckpointError, load_network
+from cca_export.tables import TableError
 from cca_runtime.metrics import psnr
 from PIL import Image
 
 from training.code_length import FloatCodec
 from training.curves import RIVALS, Curve, Point, curve_of, rate_difference
 from training.data import HELD_OUT
+from training.options import not_negative, positive, whole
 from training.pictures import Folder, PictureError, Pixels
 from training.quantisation import at_step
 
@@ -46,8 +48,9 @@ def main() -> None:
     try:
         candidates = _candidates(options.checkpoints, options.at)
         pictures = _pictures(options.pictures)
-    except (CheckpointError, PictureError) as error:
-        sys.exit(str(error))
+    except (CheckpointError, PictureError, TableError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     curves = list(dict.fromkeys(candidate.curve for candidate in candidates))
     print(f"{'picture':16}{'checkpoint':32}{'bpp':>8}{'PSNR':>11}" + _row(RIVALS))
     rows: dict[str, list[list[float]]] = {candidate.label: [] for candidate in candidates}
@@ -135,25 +138,18 @@ def _arguments() -> argparse.Namespace:
         "--pictures", nargs="+", default=[], type=Path, metavar="FILE|DIR", help="others to use"
     )
     parser.add_argument(
-        "--at", nargs="+", type=_step, default=[1.0], metavar="D", help="steps (default: 1)"
+        "--at", nargs="+", type=positive, default=[1.0], metavar="D", help="steps (default: 1)"
     )
     parser.add_argument(
         "--between",
         nargs=2,
-        type=float,
+        type=not_negative,
         default=(0.15, 1.0),
         metavar="BPP",
         help="of the curves (default: 0.15 1)",
     )
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch (default: 2)")
+    parser.add_argument("--threads", type=whole(1), default=2, help="of PyTorch (default: 2)")
     return parser.parse_args()
-
-
-def _step(text: str) -> float:
-    step = float(text)
-    if not 0 < step < math.inf:
-        raise ValueError
-    return step
 
 
 if __name__ == "__main__":

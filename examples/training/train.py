@@ -26,6 +26,7 @@ from training.architectures import ArchitectureError, named_architecture
 from training.data import Batches, training_crops
 from training.grafting import GraftError, graft
 from training.losses import Losses, mean
+from training.options import parse_options
 from training.pictures import Folder, PictureError
 from training.schedule import Schedule
 from training.start import untrained
@@ -36,7 +37,7 @@ _SAVE_SECONDS = 150
 
 
 def main() -> None:
-    options = _arguments()
+    options = parse_options(__doc__.split("\n", maxsplit=1)[0])
     torch.set_num_threads(options.threads)
     try:
         folders = [Folder.parse(text) for text in options.pictures]
@@ -57,15 +58,19 @@ def main() -> None:
         shapes = Schedule(settings.steps, settings.learning_rate).batch_shapes()
         batches = Batches(crops, settings.seed, shapes)
     except (ArchitectureError, CheckpointError, GraftError, PictureError, StateError) as error:
-        sys.exit(str(error))
-    run(trainer, batches, options.output, options.workers)
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    try:
+        run(trainer, batches, options.output, options.workers)
+    except OSError as error:
+        sys.exit(f"{options.output} cannot be written ({error.strerror}): nothing saved is lost")
 
 
 def _first_weights(options: argparse.Namespace) -> CcaNetwork:
     """A checkpoint's network, or a fresh one, which may begin as another checkpoint does."""
     if options.init is not None:
         return load_network(options.init)
-    network = untrained(named_architecture(options.architecture), options.seed)
+    network = untrained(named_architecture(options.architecture or "small"), options.seed)
     if options.graft is not None:
         graft(network, load_network(options.graft))
     return network
@@ -128,46 +133,6 @@ def _save(trainer: Trainer, output: Path) -> None:
         table = csv.DictWriter(out, trainer.curve[-1] if trainer.curve else ["step"])
         table.writeheader()
         table.writerows(trainer.curve)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder")
-    start = parser.add_mutually_exclusive_group()
-    start.add_argument(
-        "--init", type=Path, metavar="CHECKPOINT", help="go on from it, with its architecture"
-    )
-    start.add_argument(
-        "--graft", type=Path, metavar="CHECKPOINT", help="narrower one to start a fresh one from"
-    )
-    parser.add_argument(
-        "--architecture",
-        default="small",
-        metavar="small|published|FILE",
-        help="of a fresh one (default: small); FILE is JSON",
-    )
-    parser.add_argument(
-        "--pictures", nargs="+", default=[], metavar="DIR[=WEIGHT]", help="folders of more pictures"
-    )
-    parser.add_argument(
-        "--step-range",
-        nargs=2,
-        type=float,
-        default=(1.0, 1.0),
-        metavar=("LOW", "HIGH"),
-        help="of random quantisation steps (default: 1 1)",
-    )
-    parser.add_argument("--steps", type=int, default=13_000, help="(default: 13000)")
-    parser.add_argument(
-        "--lambda", dest="trade_off", type=float, default=0.013, help="(default: 0.013)"
-    )
-    parser.add_argument("--learning-rate", type=float, default=8e-4, help="peak (default: 8e-4)")
-    parser.add_argument("--seed", type=int, default=1, help="of pictures and noise (default: 1)")
-    parser.add_argument("--cca", type=float, default=0.0, help="weight of its loss (default: 0)")
-    parser.add_argument("--device", default="cpu", help="PyTorch's name (default: cpu)")
-    parser.add_argument("--threads", type=int, default=1, help="of PyTorch (default: 1)")
-    parser.add_argument("--workers", type=int, default=0, help="that prepare pictures (default: 0)")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":
