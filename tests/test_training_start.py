@@ -91,14 +91,15 @@ def test_what_the_donor_lacks_learns_from_the_first_step() -> None:
         assert (layer.get_parameter("weight").grad != 0).all()
 
 
-def test_a_layer_norm_over_silent_channels_gives_what_it_gave() -> None:
+def test_a_wider_block_gives_what_it_gave_where_its_new_channels_are_silent() -> None:
     donor = random_network(wider(analysis=TransformShape((4, 5, 7), (1, 0, 0), (0, 0, 0))))
     network = grafted(wider(analysis=TransformShape((9, 5, 7), (1, 0, 0), (0, 0, 0))), donor)
     features = torch.randn(1, 4, 6, 6)
     features -= features.mean(1, keepdim=True)
-    norms = [n.g_a.blocks[0].get_submodule("0.norm1") for n in (donor, network)]
+    own, given = (n.g_a.blocks[0].get_submodule("0") for n in (network, donor))
     silent = torch.cat((features, torch.zeros(1, 5, 6, 6)), 1)
-    torch.testing.assert_close(norms[1](silent)[:, :4], norms[0](features), atol=1e-5, rtol=1e-4)
+    found, expected = (b.gate(b.dwconv(b.norm1(x))) for b, x in ((own, silent), (given, features)))
+    torch.testing.assert_close(found[:, :4], expected, atol=1e-5, rtol=1e-4)
 
 
 def test_of_a_donor_with_other_groups_only_the_transforms_are_taken() -> None:
