@@ -14,6 +14,7 @@ import torch
 from cca_export.network import CcaNetwork
 from torch import Tensor
 
+from training.processes import Share
 from training.rates import factorised_bits, gaussian_bits
 
 
@@ -54,7 +55,11 @@ class Context:
 
 
 def training_pass(
-    network: CcaNetwork, images: Tensor, noise: torch.Generator, steps: Tensor | None = None
+    network: CcaNetwork,
+    images: Tensor,
+    noise: torch.Generator,
+    steps: Tensor | None = None,
+    share: Share | None = None,
 ) -> Pass:
     """Run pictures through transforms and prior.
 
@@ -63,19 +68,21 @@ def training_pass(
         images: float32 [N, 3, H, W] in [0, 1], sides multiples of 64.
         noise: Where the noise comes from.
         steps: Quantisation step of each picture, float32 [N]; 1 without them.
+        share: What `images` are of a batch; noise is drawn for all of it. Without, they are all.
     """
+    share = share or Share(0, 1, len(images))
     step = torch.ones(len(images), 1, 1, 1) if steps is None else steps.reshape(-1, 1, 1, 1)
     step = step.to(images.device)
     y = network.g_a(images)
     z = network.h_a(y)
     prior = network.z_entropy_bottleneck
     medians = prior.medians
-    z_bits = _of_pictures(factorised_bits(prior, _noisy(z, noise)))
+    z_bits = _of_pictures(factorised_bits(prior, _noisy(z, noise, share)))
     z_hat = _rounded(z - medians) + medians
     means, scales = network.h_mean_s(z_hat), network.h_scale_s(z_hat)
 
     sizes = list(network.architecture.group_sizes)
-    noisy = list(torch.split(_noisy(y, noise, step), sizes, 1))
+    noisy = list(torch.split(_noisy(y, noise, share, step), sizes, 1))
     decoded: list[Tensor] = []
     group_bits: list[Tensor] = []
     for group, latents in enumerate(torch.split(y, sizes, 1)):
@@ -98,9 +105,10 @@ def _of_pictures(values: Tensor) -> Tensor:
     return values.flatten(1).sum(1)
 
 
-def _noisy(x: Tensor, noise: torch.Generator, width: Tensor | float = 1.0) -> Tensor:
+def _noisy(x: Tensor, noise: torch.Generator, share: Share, width: Tensor | float = 1.0) -> Tensor:
     # On the generator's own device, so that every device draws the same noise.
-    uniform = torch.rand(x.shape, generator=noise, device=noise.device)
+    shape = (share.pictures, *x.shape[1:])
+    uniform = share.of(torch.rand(shape, generator=noise, device=noise.device))
     return x + width * (uniform - 0.5).to(x.device)
 
 

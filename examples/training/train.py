@@ -28,6 +28,7 @@ from training.grafting import GraftError, graft
 from training.losses import Losses, mean
 from training.options import parse_options
 from training.pictures import Folder, PictureError
+from training.processes import any_process, is_first, join
 from training.schedule import Schedule
 from training.start import untrained
 from training.trainer import Settings, StateError, Trainer
@@ -39,6 +40,7 @@ _SAVE_SECONDS = 150
 def main() -> None:
     options = parse_options(__doc__.split("\n", maxsplit=1)[0])
     torch.set_num_threads(options.threads)
+    join()
     try:
         folders = [Folder.parse(text) for text in options.pictures]
         crops = training_crops(folders, options.output / "pictures")
@@ -89,7 +91,7 @@ def run(trainer: Trainer, batches: Batches, output: Path, workers: int = 0) -> N
             if trainer.step % _REPORT_STEPS == 0:
                 _report(trainer, recent, time.monotonic() - reported)
                 recent, reported = [], time.monotonic()
-            if stop.asked:
+            if any_process(stop.asked):
                 break
             if time.monotonic() - saved > _SAVE_SECONDS:
                 _save(trainer, output)
@@ -118,6 +120,8 @@ class _StopRequest:
 def _report(trainer: Trainer, recent: list[Losses], seconds: float) -> None:
     judged = mean(recent)
     trainer.curve.append({"step": trainer.step, **judged.columns()})
+    if not is_first():
+        return
     lists = (("groups", judged.group), ("saved", judged.saved))
     print(
         f"step {trainer.step:>6}  loss {judged.loss:.4f}  rate {judged.bits_per_pixel:.4f} bpp  "
@@ -128,6 +132,8 @@ def _report(trainer: Trainer, recent: list[Losses], seconds: float) -> None:
 
 
 def _save(trainer: Trainer, output: Path) -> None:
+    if not is_first():
+        return
     trainer.save(output)
     with (output / "curve.csv").open("w", encoding="utf-8", newline="") as out:
         table = csv.DictWriter(out, trainer.curve[-1] if trainer.curve else ["step"])

@@ -22,6 +22,7 @@ from training.cca_loss import AdjustedContext, saved_bits
 from training.forward import training_pass
 from training.losses import Losses
 from training.muon import Muon, is_convolution
+from training.processes import add_up, add_up_gradients, share_of
 from training.rates import quantile_loss
 from training.schedule import Schedule
 
@@ -91,38 +92,44 @@ class Trainer:
             self._adjusted_optimiser = torch.optim.Adam(self._adjusted.parameters(), fused=True)
 
     def train_step(self, images: Tensor) -> Losses:
-        """Take one step on `images`, float32 [N, 3, H, W], the batch of this step's number."""
+        """Take one step.
+
+        Args:
+            images: float32 [N, 3, H, W], the batch of this step's number. With several
+                processes each takes its share of it.
+        """
         settings = self.settings
-        images = images.to(self._device, memory_format=torch.channels_last)
+        share = share_of(len(images))
         noise = torch.Generator().manual_seed(settings.seed * _NOISE + self.step)
-        steps = quantisation_steps(settings.step_range, len(images), noise).to(self._device)
-        done = training_pass(self.network, images, noise, steps)
-        pixels = images[0, 0].numel()
+        steps = share.of(quantisation_steps(settings.step_range, len(images), noise))
+        steps = steps.to(self._device)
+        images = share.of(images).to(self._device, memory_format=torch.channels_last)
+        done = training_pass(self.network, images, noise, steps, share)
+        pixels = share.pictures * images[0, 0].numel()
         rates = done.bits / pixels
-        errors = 255**2 * (done.image - images).square().mean((1, 2, 3))
-        loss = (steps * rates + settings.trade_off / steps * errors).mean()
-        total, saved = loss, torch.empty(0, len(images))
+        errors = 255**2 * (done.image - images).square().mean((1, 2, 3)) / share.pictures
+        groups = torch.stack(done.group_bits) / pixels
+        losses = steps * rates + settings.trade_off / steps * errors
+        total, saved = losses.sum(), torch.empty(0, len(images))
         if self._adjusted is not None:
             saved = saved_bits(done, self._adjusted) / pixels
-            total = loss - settings.cca * (steps * saved.sum(0)).mean()
+            total = total - settings.cca * (steps * saved).sum()
             self._adjusted_optimiser.zero_grad()
         self.network.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         self._update()
         self.step += 1
-        group = torch.stack(done.group_bits).mean(1) / pixels
-        return Losses(
-            loss.item(),
-            rates.mean().item(),
-            errors.mean().item(),
-            tuple(group.tolist()),
-            tuple(saved.mean(1).tolist()),
-        )
+        rows = (losses[None], rates[None], errors[None], groups, saved)
+        sums = add_up(torch.cat([row.detach().sum(1).cpu() for row in rows])).tolist()
+        group_count = len(groups)
+        return Losses(*sums[:3], tuple(sums[3 : 3 + group_count]), tuple(sums[3 + group_count :]))
 
     def _update(self) -> None:
         for optimiser in self._scheduled_optimisers():
             for group in optimiser.param_groups:
                 group["lr"] = self._schedule.learning_rate(self.step)
+        auxiliary = [] if self._adjusted is None else list(self._adjusted.parameters())
+        add_up_gradients([*self._transforms, *self._prior, *auxiliary])
         # Apart, because the prior's gradients are the smaller ones and a burst in the
         # transforms would stop it.
         norms = (
