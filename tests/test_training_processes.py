@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from training.start import untrained
 from training.train import run
 from training.trainer import Settings, Trainer
 
-SETTINGS = Settings(4, 0.013, 1e-3, seed=3, cca=1.0, step_range=(0.4, 3.2))
+# The learning rate is high because it has hardly begun to rise in so few steps.
+SETTINGS = Settings(4, 0.013, 0.3, seed=3, cca=1.0, step_range=(0.4, 3.2))
 PROCESSES = 2
 
 
@@ -33,28 +35,35 @@ def train(output: Path) -> Trainer:
 
 def train_share(rank: int, output: Path) -> None:
     meeting = f"file://{output.parent / 'meeting'}"
-    distributed.init_process_group("gloo", meeting, rank=rank, world_size=PROCESSES)
-    output.mkdir(exist_ok=True)
-    weights = dict(train(output / f"only-{rank}" if rank else output).network.state_dict())
-    torch.save(weights, output / f"{rank}.pt")
-    distributed.destroy_process_group()
+    waiting = timedelta(seconds=120)
+    distributed.init_process_group("gloo", meeting, waiting, PROCESSES, rank)
+    try:
+        weights = train(output / f"run-{rank}").network.state_dict()
+    finally:
+        distributed.destroy_process_group()
+    torch.save(dict(weights), output / f"{rank}.pt")
 
 
 def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    output = tmp_path / "two"
+    output.mkdir()
+    second = multiprocessing.get_context("spawn").Process(target=train_share, args=(1, output))
+    second.start()
     threads = torch.get_num_threads()
     expected = train(tmp_path / "one").network.state_dict()
+    train_share(0, output)
     torch.set_num_threads(threads)
-    output = tmp_path / "two"
-    spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=train_share, args=(r, output)) for r in range(PROCESSES)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0] * PROCESSES
+    second.join(120)
+    assert second.exitcode == 0
     found = [torch.load(output / f"{rank}.pt") for rank in range(PROCESSES)]
-    for name, weight in expected.items():
-        assert torch.equal(found[0][name], found[1][name])
-        torch.testing.assert_close(found[0][name], weight, atol=2e-5, rtol=1e-3)
-    assert {file.name for file in output.iterdir()} >= {"state.pt", "model.pth"}
-    assert not list((output / "only-1").iterdir())  # one process saves
+    first = untrained(tiny_architecture((2, 3)), seed=1).state_dict()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in first)
+    moved, apart = (
+        sum((a[name] - b[name]).square().sum().item() for name in first) ** 0.5
+        for a, b in ((expected, first), (found[0], expected))
+    )
+    assert apart < 0.02 * moved
+    saved = [
+        {file.name for file in (output / f"run-{rank}").iterdir()} for rank in range(PROCESSES)
+    ]
+    assert saved == [{"state.pt", "model.pth", "curve.csv"}, set()]  # one process saves
