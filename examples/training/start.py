@@ -1,11 +1,11 @@
-"""The small CCA network, and weights from which its training is stable."""
+"""Weights from which training a CCA network is stable."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from cca_export.architecture import Architecture, GroupShape, NafStackShape, TransformShape
+from cca_export.architecture import Architecture
 from cca_export.network import (
     AnalysisTransform,
     CcaNetwork,
@@ -14,41 +14,6 @@ from cca_export.network import (
     SynthesisTransform,
 )
 from torch import nn
-
-# 96 latent channels, half the length of these, cannot hold what 0.5 bits per pixel pay for: the
-# best linear 16x16 transform with as many coefficients ends at 24 dB on china and 33 dB on flower.
-# The groups keep the published proportions, 2^1.7 : 3^1.7 and so on.
-_GROUPS = (9, 29, 58, 96)
-_HIDDEN = (32, 32)
-_PRIOR_NAF = NafStackShape(width=40, blocks=1)
-
-SMALL = Architecture(
-    latent_channels=sum(_GROUPS),
-    hyper_channels=48,
-    analysis=TransformShape((32, 48, 64), naf_blocks=(1, 1, 1), bottleneck_blocks=(3, 3, 3)),
-    synthesis=TransformShape((64, 48, 32), naf_blocks=(1, 1, 1), bottleneck_blocks=(3, 3, 3)),
-    hyper_analysis=(48, 48),
-    hyper_means=(48, 48),
-    hyper_scales=(48, 48),
-    factorised_filters=(3, 3, 3, 3),
-    groups=tuple(
-        GroupShape(channels, _PRIOR_NAF, _PRIOR_NAF, _HIDDEN, _HIDDEN, _HIDDEN)
-        for channels in _GROUPS
-    ),
-)
-"""3.1 million parameters."""
-
-
-def graft(network: CcaNetwork, donor: CcaNetwork) -> None:
-    """Give `network` the transforms g_a and g_s of a donor with equal or narrower layers.
-
-    Channels that the donor lacks, and all of the prior, keep their fresh start.
-    """
-    weights = network.state_dict()
-    with torch.no_grad():
-        for name, given in donor.state_dict().items():
-            if name.startswith(("g_a.", "g_s.")):
-                weights[name][tuple(slice(size) for size in given.shape)] = given
 
 
 def untrained(architecture: Architecture, seed: int) -> CcaNetwork:
