@@ -15,8 +15,7 @@ from numpy.typing import DTypeLike
 
 from cca_runtime.bundle import Bundle
 from cca_runtime.codec import Codec
-from cca_runtime.picture_files import format_picture
-from cca_runtime.pictures import read_picture
+from cca_runtime.pictures import format_picture, read_picture
 from cca_runtime.stopwatch import Stopwatch
 
 TRANSFER = "transfer"
@@ -119,7 +118,7 @@ def _decode(codec: Codec, source: Path, target: Path, watch: Stopwatch) -> Mappi
         data = source.read_bytes()
     decoded = codec.decode_stream(data)
     with watch.stage("write"):
-        target.write_bytes(format_picture(decoded.picture, ".png"))
+        target.write_bytes(format_picture(decoded.picture, ".png").data)
     return decoded.seconds
 
 

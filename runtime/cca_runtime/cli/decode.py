@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cca_runtime.cli.inputs import STANDARD, expand_inputs
 from cca_runtime.cli.jobs import Result, open_codec, plan_jobs, run_jobs
-from cca_runtime.picture_files import check_extension, format_picture
+from cca_runtime.pictures import check_extension, format_picture
 from cca_runtime.stopwatch import Stopwatch
 
 
@@ -27,10 +27,8 @@ def run(options: argparse.Namespace) -> int:
         watch = Stopwatch()
         with watch.stage("write"):
             extension = _extension(target, default)
-            output = format_picture(decoded.picture, extension)
+            output, notes = format_picture(decoded.picture, extension)
         height, width = decoded.picture.pixels.shape[:2]
-        metadata = decoded.picture.icc or decoded.picture.exif or decoded.picture.xmp
-        notes = ("PPM holds no metadata: left out",) if metadata and extension == ".ppm" else ()
         facts = {"width": width, "height": height, "bytes": len(output)}
         seconds = {**decoded.seconds, **watch.seconds}
         return Result(output, facts, f"{width}x{height}", seconds, notes)

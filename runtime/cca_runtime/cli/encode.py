@@ -13,8 +13,7 @@ from PIL import Image
 from cca_runtime.cli.inputs import expand_inputs
 from cca_runtime.cli.jobs import Result, open_codec, plan_jobs, run_jobs
 from cca_runtime.metrics import psnr
-from cca_runtime.picture_files import readable_extensions
-from cca_runtime.pictures import parse_colour, read_picture
+from cca_runtime.pictures import parse_colour, read_picture, readable_extensions
 from cca_runtime.stopwatch import Stopwatch
 
 
