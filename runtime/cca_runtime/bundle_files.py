@@ -62,7 +62,8 @@ def read_file(bundle: Path, name: str, most: int) -> bytes:
     try:
         with path.open("rb", opener=_open_at_once) as stream:
             if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                return stream.read(most + 1)
+                content: bytes = stream.read(most + 1)
+                return content
     except OSError as error:
         raise broken(path, f"cannot be read: {error.strerror}") from error
     raise broken(path, "no ordinary file")

@@ -263,13 +263,6 @@ def _add_model(parser: Parser) -> None:
     )
 
 
-def _threads(text: str) -> int:
-    count = _positive(text)
-    if count > _MOST_THREADS:
-        raise argparse.ArgumentTypeError(f"must be at most {_MOST_THREADS}")
-    return count
-
-
 _threads = whole_number(1, _MOST_THREADS)
 _side = whole_number(1, _LONGEST_SIDE)
 _offset = whole_number(0, _LONGEST_SIDE)
