@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from attacks.picture_seeds import SRGB_ICC, XMP, exif, png_chunk, seeds
 from cca_runtime import BadInputError, FailureError
 from cca_runtime.pictures import EXTENSIONS, Picture, format_picture, from_pil, read_picture
 from PIL import Image
+
+from attacks.picture_seeds import SRGB_ICC, XMP, exif, png_chunk, seeds
 
 MAX_PIXELS = 1 << 20
 LONGEST_SECONDS = 20.0
