@@ -224,6 +224,6 @@ def test_the_exporter_checks_what_it_writes(tmp_path: Path) -> None:
     model = synthesis()
     with_kind("Loop")(model)
     for add in (writer.add_graph, writer.add_half):
-        with pytest.raises(BundleError, match="graph 'synthesis'.*'Loop' is not allowed"):
+        with pytest.raises(BundleError, match=r"graph 'synthesis'.*'Loop' is not allowed"):
             add(graph, model.SerializeToString())
     assert not list(tmp_path.iterdir())
