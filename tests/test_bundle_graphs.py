@@ -10,6 +10,9 @@ import cca_runtime
 import numpy as np
 import onnx
 import pytest
+import torch
+from cca_export.bundle_writer import BundleError, BundleWriter
+from cca_export.graphs import CodecGraph
 from cca_runtime import BadInputError, _core
 from cca_runtime.bundle import find_bundle, open_bundle
 from forgery import put_file
@@ -213,3 +216,14 @@ def test_the_shipped_models_graphs_pass() -> None:
         bundle = open_bundle(path)
         for name in bundle.graphs:
             assert bundle.read_graph(name)
+
+
+def test_the_exporter_checks_what_it_writes(tmp_path: Path) -> None:
+    writer = BundleWriter(tmp_path, "name")
+    graph = CodecGraph("synthesis", torch.nn.Identity(), (), ())
+    model = synthesis()
+    with_kind("Loop")(model)
+    for add in (writer.add_graph, writer.add_half):
+        with pytest.raises(BundleError, match=r"graph 'synthesis'.*'Loop' is not allowed"):
+            add(graph, model.SerializeToString())
+    assert not list(tmp_path.iterdir())

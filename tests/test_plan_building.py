@@ -30,6 +30,7 @@ from cca_runtime.plans import plan_options
 from fake_builder import FakeBuilderTensorRt
 from fake_cuda import FakeCuda
 from fake_tensorrt import make_plan
+from forgery import unloadable_graph
 from plan_models import convolution, convolve, write_bundle
 
 SHAPES = plan_shapes([(256, 128), (320, 320)])
@@ -260,7 +261,7 @@ def test_plans_are_built_after_an_export(
 def test_plans_that_were_done_stay_when_one_fails(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_bundle(machine.bundle, {"a": convolution(), "b": b"no model"})
+    write_bundle(machine.bundle, {"a": convolution(), "b": unloadable_graph()})
     code, error = export(machine, capsys, "--engine", "tensorrt")
     assert code == 1
     assert error == (

@@ -60,15 +60,14 @@ def read_file(bundle: Path, name: str, most: int) -> bytes:
     if not path.resolve().is_relative_to(bundle.resolve()):
         raise broken(path, "a link that leads out of the bundle: copy the file in its place")
     try:
-        with path.open("rb", opener=_open_at_once) as stream:
-            if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                content: bytes = stream.read(most + 1)
-                return content
+        # Opening a pipe would wait for somebody to write into it.
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise broken(path, "no ordinary file")
+            with os.fdopen(handle, "rb", closefd=False) as stream:
+                return stream.read(most + 1)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise broken(path, f"cannot be read: {error.strerror}") from error
-    raise broken(path, "no ordinary file")
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Opening a pipe would wait for somebody to write into it."""
-    return os.open(path, flags | os.O_NONBLOCK)
