@@ -2,16 +2,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := export engines runtime tests benchmarks examples
+SOURCES := console export engines runtime tests benchmarks examples
 NATIVE = $(shell git ls-files -co --exclude-standard '*.cpp' '*.hpp' '*.[ch]')
 # The core and its tests, without Python.
 CONFIGURE := cmake -S . -DCCA_PYTHON=OFF -DCCA_TESTS=ON -DCCA_WERROR=ON
 JOBS := $(shell nproc)
 
+ATTACK_SECONDS ?= 3600
 FUZZ_SECONDS ?= 60
 FUZZ_CXX ?= $(firstword $(wildcard /usr/bin/clang++ /usr/bin/clang++-*))
 
-.PHONY: demo test test-native test-arm tsan coverage fuzz lint install-base install-dev install-system \
+.PHONY: demo test test-native test-arm test-32 tsan coverage fuzz attack lint install-base install-dev install-system \
 	example-cpp default-model clean
 
 demo: install-base
@@ -33,6 +34,14 @@ test-arm:
 	cmake --build build/arm --parallel $(JOBS)
 	ctest --test-dir build/arm --output-on-failure
 
+# The same for 32 bits, which must give the same bytes; needs Debian's g++-arm-linux-gnueabihf and qemu-user.
+test-32:
+	$(CONFIGURE) -B build/arm32 -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=armv7l \
+		-DCMAKE_C_COMPILER=arm-linux-gnueabihf-gcc -DCMAKE_CXX_COMPILER=arm-linux-gnueabihf-g++ \
+		"-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-arm;-L;/usr/arm-linux-gnueabihf"
+	cmake --build build/arm32 --parallel $(JOBS)
+	ctest --test-dir build/arm32 --output-on-failure
+
 # The tests with threads under ThreadSanitizer.
 tsan:
 	$(CONFIGURE) -B build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS=-fsanitize=thread
@@ -50,6 +59,12 @@ coverage:
 # Each fuzz target for a minute; FUZZ_SECONDS=3600 for an hour, FUZZ_TARGETS="decode" for one alone.
 fuzz:
 	CXX=$(FUZZ_CXX) runtime/native/fuzz/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# Hostile pictures, streams and bundles (tests/attacks) for an hour; ATTACK_KINDS="streams" for one kind alone.
+attack: install-dev
+	mkdir -p build
+	cd tests && $(abspath $(BIN))/python -m attacks.campaign --seconds $(ATTACK_SECONDS) \
+		$(if $(ATTACK_KINDS),--kind $(ATTACK_KINDS)) --findings ../build/attacks.txt
 
 lint: install-dev
 	$(BIN)/ruff check $(SOURCES)

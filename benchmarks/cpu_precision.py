@@ -24,9 +24,8 @@ from typing import Any
 
 import nncf
 import numpy as np
-import openvino as ov
 from cca_engines import Graph, Precision, Tensor
-from cca_engines.openvino import OpenVinoEngine, OpenVinoGraph
+from cca_engines.openvino import OpenVinoEngine, OpenVinoGraph, ov
 from cca_engines.processor import processor_name, usable_cores
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.codec import Codec

@@ -25,8 +25,7 @@ from cca_engines.processor import processor_name, usable_cores
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli import main as cca_run
 from cca_runtime.codec import Codec, load
-from cca_runtime.picture_files import format_picture
-from cca_runtime.pictures import Picture, Pixels, read_picture
+from cca_runtime.pictures import Picture, Pixels, format_picture, read_picture
 from gpu import picture_of
 
 
@@ -44,7 +43,7 @@ def loop_over_files(engine: str, sources: Sequence[Path], folder: Path, extensio
         if extension == ".cca":
             output = codec.encode_picture(read_picture(data)).data
         else:
-            output = format_picture(codec.decode_stream(data).picture, extension)
+            output = format_picture(codec.decode_stream(data).picture, extension).data
         (folder / source.with_suffix(extension).name).write_bytes(output)
 
 
@@ -95,7 +94,7 @@ def compare_folders(name: str, images: list[Pixels], workers: int, rounds: int) 
         for folder in (originals, alone):
             folder.mkdir()
         for index, image in enumerate(images):
-            data = format_picture(Picture(image), ".png")
+            data = format_picture(Picture(image), ".png").data
             (originals / f"{index:03}.png").write_bytes(data)
         options = ["--engine", name, "--workers", str(workers), "--overwrite", "--quiet"]
         for command, source, target, extension in (

@@ -15,8 +15,7 @@ from pathlib import Path
 import cca_runtime
 import numpy as np
 from cca_runtime.metrics import psnr
-from cca_runtime.picture_files import format_picture
-from cca_runtime.pictures import Pixels, read_picture
+from cca_runtime.pictures import Pixels, format_picture, read_picture
 from PIL import Image, ImageDraw, ImageFont
 
 HERE = Path(__file__).parent
@@ -56,7 +55,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     name = options.picture.stem
     (options.output / f"{name}.cca").write_bytes(encoded.data)
-    (options.output / f"{name}.png").write_bytes(format_picture(decoded, ".png"))
+    (options.output / f"{name}.png").write_bytes(format_picture(decoded, ".png").data)
     panels = [
         ("original", f"{width}x{height}", original),
         ("JPEG", caption(*jpeg_line), jpeg_pixels),

@@ -14,7 +14,7 @@ import types
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
+from cca_engines.onnxruntime import ort
 from fake_cuda import FakeCuda, Misuse
 
 PROVIDER = "CUDAExecutionProvider"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
+from cca_engines.onnxruntime import ort
 from fake_cuda import FakeCuda, Misuse
 
 Range = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

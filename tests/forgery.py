@@ -13,8 +13,9 @@ from typing import Any
 
 import format_reference
 import numpy as np
-from cca_runtime import BadInputError
+import onnx
 from cca_core import StreamError, parse_stream, write_stream
+from cca_runtime import BadInputError
 from cca_runtime.codec import Codec
 
 
@@ -43,6 +44,27 @@ def model_id(manifest: dict[str, Any]) -> str:
     lines += [f"prior_{i} {manifest['graphs'][f'prior_{i}']['sha256']}" for i in range(groups + 1)]
     lines += [f"tables {manifest['tables']['sha256']}", ""]
     return hashlib.sha256("\n".join(lines).encode()).digest()[:8].hex()
+
+
+def keep_cases(bundle: Path, count: int) -> None:
+    """Leave the first conformance cases alone, in manifest and file."""
+    edit(bundle, lambda manifest: manifest["conformance"]["cases"].__delitem__(slice(count, None)))
+    cases = json.loads((bundle / "manifest.json").read_text())["conformance"]["cases"]
+    arrays = arrays_of(bundle / "conformance.npz")
+    names = [f"{case['name']}.{kind}" for case in cases for kind in ("z_symbols", "symbols")]
+    put_file(bundle, "conformance", npz(**{name: arrays[name] for name in names}))
+
+
+def unloadable_graph() -> bytes:
+    """A graph with nothing wrong for those who do not run it: a convolution without weights."""
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    node = onnx.helper.make_node("Conv", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "broken", [value], [result])
+    model = onnx.helper.make_model(
+        graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 18)]
+    )
+    return model.SerializeToString()
 
 
 def npz(**arrays: Any) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import cca_runtime
 import numpy as np
 import pytest
+from cca_core import parse_stream, write_stream
 from cca_engines import (
     Precision,
     Tensor,
@@ -21,7 +22,6 @@ from cca_engines import (
 from cca_engines.onnxruntime import OnnxRuntimeEngine, OnnxRuntimeGraph
 from cca_runtime import BadInputError, Decoded, FailureError, StreamError
 from cca_runtime import codec as codec_module
-from cca_core import parse_stream, write_stream
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
@@ -372,7 +372,7 @@ def test_auto_is_the_default_engine_where_no_other_works(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_a_codec_needs_workers(workers: int) -> None:
-    with pytest.raises(BadInputError, match="give 1 or more"):
+    with pytest.raises(BadInputError, match="workers must be a whole number, 1 to 1024"):
         cca_runtime.load(workers=workers)
 
 

@@ -32,7 +32,7 @@ from cca_runtime.conformance import verify
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.prior_loop import run_prior
 from cca_runtime.stopwatch import Stopwatch
-from forgery import edit, put_file
+from forgery import edit, keep_cases, put_file, unloadable_graph
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
@@ -52,11 +52,7 @@ def bundle(tmp_path: Path, exact_bundle: Path) -> Path:
 @pytest.fixture
 def quick_bundle(bundle: Path) -> Path:
     """With two cases only."""
-
-    def change(manifest: dict[str, Any]) -> None:
-        del manifest["conformance"]["cases"][2:]
-
-    edit(bundle, change)
+    keep_cases(bundle, 2)
     return bundle
 
 
@@ -242,7 +238,7 @@ def test_a_mark_holds_for_one_engine_and_one_set_of_vectors(
     cca_runtime.Codec(codec.bundle, other).check_engine()
     assert loaded == codec.bundle.prior_graphs
     assert len(marks(cache)) == 2
-    edit(bundle, lambda m: m["conformance"]["cases"].pop())
+    keep_cases(bundle, 3)
     loaded.clear()
     cca_runtime.load(bundle)
     assert loaded == codec.bundle.prior_graphs
@@ -405,7 +401,7 @@ def test_verify_names_what_differs(quick_bundle: Path, capsys: pytest.CaptureFix
 def test_verify_goes_on_after_a_graph_that_cannot_be_loaded(
     quick_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put_file(quick_bundle, "prior_1", b"no ONNX at all")
+    put_file(quick_bundle, "prior_1", unloadable_graph())
     assert main(["verify", str(quick_bundle), "--engine", "onnxruntime", "--threads", "1"]) == 1
     text = capsys.readouterr().out
     assert text.count("graph 'prior_1' cannot be loaded") == 4

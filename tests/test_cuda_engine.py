@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from cca_engines import (
     EngineError,
@@ -25,6 +24,7 @@ from cca_engines import (
 )
 from cca_engines.cuda.driver import has_gpu
 from cca_engines.cuda.libraries import library_version
+from cca_engines.onnxruntime import ort
 from fake_cuda import FakeCuda, cudaError_t
 from fake_onnxruntime import FakeOnnxRuntime
 from sums import WIDTH, arrays, expected_sum, make_model, run_once
@@ -270,7 +270,7 @@ def test_a_librarys_version_is_what_it_says() -> None:
 
 
 def test_the_installed_library_is_the_one_without_cuda() -> None:
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+    if "CUDAExecutionProvider" in ort.get_available_providers():
         pytest.skip("onnxruntime-gpu is installed")
     assert "needs the package onnxruntime-gpu" in fails_to_open()
 

@@ -21,6 +21,7 @@ from cca_engines import (
     open_engine,
     optimisations,
 )
+from cca_engines.forked import Owned
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -95,7 +96,7 @@ def test_requests_of_openvino_take_turns(model: bytes) -> None:
 
     graphs = [open_engine("openvino").load(model, "convolution") for _ in range(3)]
     for graph in graphs:
-        graph._request = Request()  # type: ignore[attr-defined]
+        graph._request = Owned(Request(), "engine")  # type: ignore[attr-defined]
     x = {"x": np.zeros((1, 24, 4, 4), np.float32)}
     with ThreadPoolExecutor(len(graphs)) as pool:
         list(pool.map(lambda graph: graph.run(x), 4 * graphs))
@@ -161,12 +162,12 @@ def test_settings_reach_the_library(threads: int, model: bytes) -> None:
     levels = {"disable": 0, "basic": 1, "extended": 2, "all": 99}
     for level, number in levels.items():
         engine = open_engine("onnxruntime", optimisation=level, threads=threads)
-        options = engine.load(model, "convolution")._session.get_session_options()  # type: ignore[attr-defined]
+        options = engine.load(model, "convolution")._session.get().get_session_options()  # type: ignore[attr-defined]
         assert int(options.graph_optimization_level) == number
         assert options.intra_op_num_threads == threads
     if "openvino" in available_engines():
         graph = open_engine("openvino", threads=threads).load(model, "convolution")
-        compiled = graph._request.get_compiled_model()  # type: ignore[attr-defined]
+        compiled = graph._request.get().get_compiled_model()  # type: ignore[attr-defined]
         assert compiled.get_property("INFERENCE_NUM_THREADS") == threads
         assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -237,6 +238,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
         ([], "--ckpt"),
         (["--ckpt", "x.pth"], "--output"),
         (["--ckpt", "x.pth", "-o", "y", "--frobnicate"], "--frobnicate"),
+        (["--ckpt", "x.pth", "-o", "y", "--\x1b[31m\u202e"], r"--\x1b[31m\u202e"),
+        (["--ckpt", "", "-o", "y"], "empty"),
+        (["--ckpt", "x.pth", "-o", ""], "empty"),
+        (["--ckpt", "x.pth", "-o", "y", "--check", "\x1b.png"], r"picture \x1b.png cannot be read"),
+        (["--ckpt", "/dev/zero", "-o", "y"], "no file"),
         (["--ckpt", "x.pth", "-o", "y", "--name", ""], "--name"),
         (["--ckpt", "x.pth", "-o", "y", "--name", "two\nlines"], "--name"),
         (["--ckpt", "none.pth", "-o", "y"], "none.pth: cannot be read"),
@@ -414,16 +420,30 @@ def test_an_interrupted_swap_puts_the_old_bundle_back(
         pass
 
 
-def test_interrupting_leaves_nothing(
-    checkpoint: Path,
-    standing: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def interrupt(_: object) -> bytes:
-        raise KeyboardInterrupt
+WAITS_FOR_EVER = """
+import signal, sys, time
+from cca_export import cli, exporter
+def onnx_model(_):
+    sys.stdout.write("ready\\n")
+    sys.stdout.flush()
+    time.sleep(600)
+exporter.onnx_model = onnx_model
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
+sys.exit(cli.main(sys.argv[1:]))
+"""
 
-    monkeypatch.setattr(exporter, "onnx_model", interrupt)
-    code, error = run(capsys, "--ckpt", checkpoint, "-o", standing, "--overwrite")
-    assert code == 130
-    assert "nothing was written" in error
+
+def test_a_signal_ends_an_export_and_leaves_nothing(checkpoint: Path, standing: Path) -> None:
+    arguments = ["--ckpt", str(checkpoint), "-o", str(standing), "--overwrite", "-q"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITS_FOR_EVER, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert list(standing.parent.glob(".*")), "what is being made"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (-signal.SIGINT, "cca-export: interrupted\n")

@@ -14,7 +14,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from cca_engines import Tensor, open_engine
 from cca_core import (
     Decoder,
     EntropyTables,
@@ -22,6 +21,7 @@ from cca_core import (
     StreamInfo,
     parse_stream,
 )
+from cca_engines import Tensor, open_engine
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner

@@ -8,8 +8,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from cca_runtime.errors import BadInputError
-from cca_runtime.picture_files import EXTENSIONS, format_picture
-from cca_runtime.pictures import Picture, from_array, from_pil, read_picture
+from cca_runtime.pictures import (
+    EXTENSIONS,
+    Picture,
+    format_picture,
+    from_array,
+    from_pil,
+    read_picture,
+)
+from icc_by_hand import gray_profile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -116,27 +123,6 @@ def test_grey_with_a_linear_profile_is_converted_to_srgb(rgb: Image.Image) -> No
     assert read_picture(as_file(grey, icc_profile=linear)).icc is None
 
 
-def gray_profile(gamma: float) -> bytes:
-    """A minimal ICC v2 grey profile: header, tag table, white point and one gamma curve."""
-    white = b"XYZ \0\0\0\0" + b"".join(
-        round(v * 65536).to_bytes(4, "big") for v in (0.9642, 1.0, 0.8249)
-    )
-    curve = b"curv\0\0\0\0" + (1).to_bytes(4, "big") + round(gamma * 256).to_bytes(2, "big")
-    curve += b"\0\0"
-    start = 128 + 4 + 2 * 12
-    table = (2).to_bytes(4, "big")
-    for tag, offset, data in ((b"wtpt", start, white), (b"kTRC", start + len(white), curve)):
-        table += tag + offset.to_bytes(4, "big") + len(data).to_bytes(4, "big")
-    size = start + len(white) + len(curve)
-    header = bytearray(128)
-    header[0:4] = size.to_bytes(4, "big")
-    header[8:12] = b"\x02\x40\0\0"
-    header[12:24] = b"mntrGRAYXYZ "
-    header[36:40] = b"acsp"
-    header[68:80] = white[8:]
-    return bytes(header) + table + white + curve
-
-
 def test_rgb_keeps_its_values_and_its_profile(rgb: Image.Image) -> None:
     picture = read_picture(as_file(rgb, icc_profile=SRGB_ICC))
     np.testing.assert_array_equal(picture.pixels, np.asarray(rgb))
@@ -185,7 +171,7 @@ def test_only_the_first_frame_is_kept_and_a_note_says_so(rgb: Image.Image) -> No
     data = as_file(rgb, "TIFF", save_all=True, append_images=[rgb.rotate(180)])
     picture = read_picture(data)
     np.testing.assert_array_equal(picture.pixels, np.asarray(rgb))
-    assert picture.notes == ("only the first of 2 frames is kept",)
+    assert picture.notes == ("only the first picture of the file is kept",)
 
 
 def test_unreadable_data_is_one_clear_error(rgb: Image.Image) -> None:
@@ -224,7 +210,7 @@ def test_pictures_go_out_with_their_metadata(rgb: Image.Image, extension: str) -
     exif[0x010F] = "Maker"
     xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
     picture = Picture(np.asarray(rgb), SRGB_ICC, exif.tobytes(), xmp)
-    again = read_picture(format_picture(picture, extension))
+    again = read_picture(format_picture(picture, extension).data)
     if extension in {".jpg", ".jpeg"}:
         assert np.abs(again.pixels.astype(int) - picture.pixels).mean() < 2
     else:

@@ -81,3 +81,28 @@ def test_batches_are_neighbours_of_one_kind() -> None:
     batches = in_batches("aaabbaccccc", key=str, most=lambda item: 2 if item == "c" else 3)
     assert list(batches) == [list(batch) for batch in ("aaa", "bb", "a", "cc", "cc", "c")]
     assert list(in_batches("", key=str, most=lambda _: 3)) == []
+
+
+def test_a_full_batch_does_not_wait_for_the_next_item() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for item in range(3):
+            taken.append(item)
+            yield item
+
+    batches = in_batches(items(), key=lambda _: None, most=lambda _: 2)
+    assert next(batches) == [0, 1]
+    assert taken == [0, 1]
+
+
+def test_what_is_done_does_not_wait_for_items_that_are_long_in_coming() -> None:
+    def items() -> Iterator[int]:
+        for item in range(20_000):
+            time.sleep(0.001)
+            yield item
+        raise AssertionError("all items were taken before the first result was given")
+
+    results = run_in_order(lambda item: item, items(), 2, ahead=100_000)
+    assert next(results) == 0
+    results.close()

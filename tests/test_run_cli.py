@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -240,7 +241,6 @@ BAD = {
     "unknown format": (["decode", "{stream}", "-o", "{dir}/x.gif"], 2, "cannot write '.gif'"),
     "too large": (["decode", "{stream}", "--max-pixels", "100"], 2, "max-pixels"),
     "two to stdout": (["encode", "{picture}", "{picture}", "-o", "-"], 2, "several files"),
-    "same output twice": (["encode", "{picture}", "{picture}"], 2, "would both"),
     "info on text": (["info", "{text}"], 2, "not a CCA stream"),
     "info on nothing": (["info", "{dir}/none"], 2, "no model bundle"),
 }
@@ -268,34 +268,135 @@ def test_errors_are_one_line_with_the_right_code_and_leave_nothing(
     assert {entry.name for entry in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["paint"],
-        ["encode"],
-        ["encode", "x", "--frobnicate"],
-        ["decode", "-q", "-v"],
-        ["encode", "x", "--overwrite", "--skip-existing"],
-        ["decode", "x", "--workers", "0"],
-    ],
-)
-def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
+WRONG = [
+    [],
+    ["paint"],
+    ["encode"],
+    ["encode", ""],
+    ["encode", "{picture}", "--frobnicate"],
+    ["encode", "{picture}", "--\x1b[2J\u202e"],
+    ["decode", "{stream}", "-q", "-v"],
+    ["encode", "{picture}", "--overwrite", "--skip-existing"],
+    ["encode", "{picture}", "-o", ""],
+    ["encode", "{picture}", "--model", ""],
+    ["encode", "{picture}", "--precision", "fp64"],
+    *(["decode", "{stream}", "--workers", text] for text in ("0", "-1", "1.5", "", "nan", "1025")),
+    *(
+        ["encode", "{picture}", "--max-pixels", text]
+        for text in ("-1", "1e9", "9" * 5000, "\u0663")
+    ),
+    *(["encode", "{picture}", "--tile", text] for text in ("0", "-64", "inf", "9" * 20, "1_0")),
+    *(
+        ["decode", "{stream}", "--region", text]
+        for text in ("", "1,2,3", "1,2,3,4,5", "a,b,c,d", "0,0,0,1", "0,0,-1,1", "0,0,1,nan")
+    ),
+    ["decode", "{stream}", "--region=-1,0,1,1"],
+    ["decode", "{stream}", "--format", "gif"],
+    ["info"],
+    ["info", ""],
+    ["verify", "--threads", "0"],
+    ["verify", "--threads", "1,"],
+    ["bench", "--repeat", "9" * 30],
+    ["bench", "--size", "8x8x8"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong_usage_is_one_line_and_code_2(
+    arguments: list[str], picture: Path, stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"picture": picture, "stream": stream}
     with pytest.raises(SystemExit) as caught:
-        main(arguments)
+        main([argument.format(**places) for argument in arguments])
     assert caught.value.code == 2
+    output = capsys.readouterr()
+    (line,) = output.err.splitlines()
+    assert line.startswith("cca-run: error: ")
+    assert line.isprintable()
+    assert not output.out
+    assert not leftovers(picture.parent, "cat.png", "made.cca")
 
 
-def test_an_interrupted_write_leaves_the_old_file(
+def test_overwriting_keeps_the_mode(picture: Path) -> None:
+    coded = picture.with_suffix(".cca")
+    for mode in (0o600, 0o664):
+        coded.write_bytes(b"old")
+        coded.chmod(mode)
+        assert main(["encode", str(picture), "--overwrite", "-q"]) == 0
+        assert stat.S_IMODE(coded.stat().st_mode) == mode
+        assert coded.read_bytes() != b"old"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only a superuser may give files away")
+def test_overwriting_keeps_the_owner(picture: Path) -> None:
+    coded = picture.with_suffix(".cca")
+    coded.write_bytes(b"old")
+    os.chown(coded, 1234, 4321)
+    assert main(["encode", str(picture), "--overwrite", "-q"]) == 0
+    assert (coded.stat().st_uid, coded.stat().st_gid) == (1234, 4321)
+
+
+def test_rights_that_cannot_be_given_are_no_failure(
+    picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "fchown", refuse)
+    assert main(["encode", str(picture), "-q"]) == 0
+    assert main(["encode", str(picture), "-q", "--overwrite"]) == 0
+    assert not leftovers(picture.parent, "cat.png", "cat.cca")
+
+
+def test_data_are_on_the_disk_before_they_have_their_name(
     picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coded = picture.with_suffix(".cca")
-    coded.write_bytes(b"precious")
+    flushed: list[tuple[str, bool]] = []
+    fsync = os.fsync
 
-    def fail(*_: object) -> None:
-        raise KeyboardInterrupt
+    def watch(descriptor: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        flushed.append((kind, coded.exists()))
+        fsync(descriptor)
 
-    monkeypatch.setattr(os, "fchmod", fail)
-    assert main(["encode", str(picture), "--overwrite"]) == 130
+    monkeypatch.setattr(os, "fsync", watch)
+    assert main(["encode", str(picture), "-q"]) == 0
+    assert flushed == [("file", False), ("folder", True)]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_appears_meanwhile_is_not_replaced(
+    *,
+    links: bool,
+    picture: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    coded = picture.with_suffix(".cca")
+
+    def appear(_: int) -> None:
+        coded.write_bytes(b"precious")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fsync", appear)
+    if not links:  # as on file systems without hard links
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert main(["encode", str(picture)]) == 1
+    assert "cannot be written: File exists" in capsys.readouterr().err
     assert coded.read_bytes() == b"precious"
+    assert not leftovers(picture.parent, "cat.png", "cat.cca")
+
+
+def test_without_hard_links_files_are_written_as_well(
+    picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert main(["encode", str(picture), "-q"]) == 0
     assert not leftovers(picture.parent, "cat.png", "cat.cca")

@@ -11,9 +11,9 @@ import format_reference
 import numpy as np
 import pytest
 import tile_reference
+from cca_core import StreamError, StreamInfo, parse_stream, write_stream
 from cca_engines import available_engines, open_engine
 from cca_runtime import BadInputError
-from cca_core import StreamError, StreamInfo, parse_stream, write_stream
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cca_core
 import numpy as np
 import pytest
 from cca_export.table_file import MAX_TABLES, encode_table_file
 from cca_export.tables import EntropyTables, TableError
-import cca_core
 from cca_runtime.bundle import find_bundle
 from locations import GOLDEN
 from numpy.typing import NDArray

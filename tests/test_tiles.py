@@ -11,9 +11,9 @@ import cca_runtime
 import numpy as np
 import pytest
 import tile_reference
+from cca_core import StreamInfo, parse_stream, write_stream
 from cca_engines import available_engines, open_engine
 from cca_runtime import BadInputError, StreamError, memory
-from cca_core import StreamInfo, parse_stream, write_stream
 from cca_runtime.blending import Canvas
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli import main

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import onnxruntime as ort
-
 from cca_engines.engine import (
     Engine,
-    EngineError,
     PlanOptions,
     Precision,
     Tensor,
     check_inputs,
-    first_line,
 )
+from cca_engines.failures import explain
+from cca_engines.forked import Origin, Owned
 from cca_engines.host import HostMemory, deliver
+from cca_engines.privacy import unreported
 from cca_engines.processor import instruction_set, usable_cores
+
+with unreported():
+    import onnxruntime as ort
 
 _LEVELS = {
     "disable": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -28,12 +30,15 @@ OPTIMISATIONS = tuple(_LEVELS)
 PRECISIONS: tuple[Precision, ...] = ("float32",)
 _DEFAULT_OPTIMISATION = "all"
 
-# Warnings about graph optimisation are for the exporter's developers, not for
-# somebody who decodes a picture; errors still arrive as exceptions.
-_LOG_ERRORS_ONLY = 3
+# Warnings about graph optimisation are for the exporter's developers, and errors arrive as
+# exceptions: nothing is to be printed.
+_LOG_NOTHING = 4
 
-# The library may report usage to its vendor, which nobody who decodes a picture agreed to.
+# Where an application has imported the library before, this is all that can be done.
 ort.disable_telemetry_events()
+
+
+_WHAT = "engine 'onnxruntime'"
 
 
 class OnnxRuntimeGraph:
@@ -42,7 +47,7 @@ class OnnxRuntimeGraph:
     identity = ""
 
     def __init__(self, session: ort.InferenceSession, name: str) -> None:
-        self._session = session
+        self._session = Owned(session, _WHAT)
         self._name = name
         self._inputs = [value.name for value in session.get_inputs()]
         self._outputs = [value.name for value in session.get_outputs()]
@@ -62,10 +67,11 @@ class OnnxRuntimeGraph:
     ) -> dict[str, Tensor]:
         """Run the graph once on host arrays (see `cca_engines.engine.Graph.run`)."""
         check_inputs(self, self._name, inputs)
+        session = self._session.get()
         try:
-            values = self._session.run(self._outputs, dict(inputs))
+            values = session.run(self._outputs, dict(inputs))
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise EngineError(f"graph '{self._name}' failed: {first_line(error)}") from error
+            raise explain(error, f"graph '{self._name}' failed") from error
         return deliver(dict(zip(self._outputs, values, strict=True)), into, self._name)
 
     def twin(self, engine: Engine) -> OnnxRuntimeGraph:  # noqa: ARG002
@@ -84,6 +90,7 @@ class OnnxRuntimeEngine(HostMemory):
     def __init__(self, threads: int, optimisation: str) -> None:
         self._threads = threads
         self._optimisation = optimisation
+        self._origin = Origin()
 
     @property
     def description(self) -> str:
@@ -100,8 +107,9 @@ class OnnxRuntimeEngine(HostMemory):
         precision: Precision = "float32",  # noqa: ARG002 - it has no other
     ) -> OnnxRuntimeGraph:
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
+        self._origin.check(_WHAT)
         options = ort.SessionOptions()
-        options.log_severity_level = _LOG_ERRORS_ONLY
+        options.log_severity_level = _LOG_NOTHING
         options.intra_op_num_threads = self._threads
         options.graph_optimization_level = _LEVELS[self._optimisation]
         # One process often holds several sessions (one a graph) that run in turn:
@@ -110,7 +118,7 @@ class OnnxRuntimeEngine(HostMemory):
         try:
             session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise EngineError(f"graph '{name}' cannot be loaded: {first_line(error)}") from error
+            raise explain(error, f"graph '{name}' cannot be loaded") from error
         return OnnxRuntimeGraph(session, name)
 
     def among(self, workers: int) -> OnnxRuntimeEngine:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import onnxruntime as ort
 
 from cca_engines.cuda.device import Device, open_device
 from cca_engines.cuda.libraries import library_version
@@ -18,15 +17,22 @@ from cca_engines.cuda.runtime import CudaRuntime, load_runtime
 from cca_engines.engine import (
     Engine,
     EngineError,
+    OutputError,
     PlanOptions,
     Precision,
     Tensor,
     check_inputs,
-    first_line,
 )
+from cca_engines.failures import explain, first_line, is_of_memory
+from cca_engines.forked import Owned
+from cca_engines.privacy import unreported
+
+with unreported():
+    import onnxruntime as ort
 
 _PROVIDER = "CUDAExecutionProvider"
 _DEVICE = ("cuda", 0)
+_WHAT = "engine 'cuda'"
 
 # How cuDNN's algorithm for a convolution is chosen. By its heuristics it may be Winograd's,
 # which rounds what an exact graph must not round; what `default` takes are implicit matrix
@@ -46,7 +52,6 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 
 _LOG_ERRORS_ONLY = 3  # what keeps it from using the GPU is only logged
 _LOG_NOTHING = 4  # all else that goes wrong arrives as an exception
-_OF_MEMORY = ("out of memory", "failed to allocate memory", "cudnn_status_alloc_failed")
 
 _REINSTALL = (
     "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu[cuda,cudnn]'"
@@ -73,16 +78,17 @@ class OnnxRuntimeCudaGraph:
         self._name = name
         self._engine = engine
         try:
-            self._session = engine.create_session(model)
+            session = engine.create_session(model)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
             raise self._failure("cannot be loaded", error) from error
-        if _PROVIDER not in self._session.get_providers():
+        self._session = Owned(session, _WHAT)
+        if _PROVIDER not in session.get_providers():
             raise EngineError(
                 f"graph '{name}' cannot be loaded: ONNX Runtime {ort.__version__} cannot use the "
                 "GPU and wrote why to the standard error output"
             )
-        self._inputs = [port.name for port in self._session.get_inputs()]
-        self._outputs = [port.name for port in self._session.get_outputs()]
+        self._inputs = [port.name for port in session.get_inputs()]
+        self._outputs = [port.name for port in session.get_outputs()]
         # The host does not wait for a run: others follow on the same stream.
         self._options = ort.RunOptions()
         self._options.log_severity_level = _LOG_NOTHING
@@ -106,15 +112,16 @@ class OnnxRuntimeCudaGraph:
         places = into or {}
         surplus = set(places) - set(self._outputs)
         if surplus:
-            raise EngineError(f"graph '{self._name}' has no outputs {sorted(surplus)}")
-        binding = self._session.io_binding()
+            raise OutputError(f"graph '{self._name}' has no outputs {sorted(surplus)}")
+        session = self._session.get()
+        binding = session.io_binding()
         for name in self._inputs:
             binding.bind_input(name, *_DEVICE, *_memory(inputs[name]))
         for name in self._outputs:
             memory = _memory(places[name]) if name in places else ()
             binding.bind_output(name, *_DEVICE, *memory)
         try:
-            self._session.run_with_iobinding(binding, self._options)
+            session.run_with_iobinding(binding, self._options)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
             raise self._failure("failed", error) from error
         values = dict(zip(self._outputs, binding.get_outputs(), strict=True))
@@ -127,12 +134,12 @@ class OnnxRuntimeCudaGraph:
     def _tensor(self, value: Any) -> DeviceTensor:
         """An `OrtValue`, whose memory is the session's, as a tensor that keeps both."""
         shape, dtype = tuple(value.shape()), _DTYPES[value.data_type()]
-        return DeviceTensor(value.data_ptr(), shape, dtype, owner=(self, value))
+        return DeviceTensor(value.data_ptr(), shape, dtype, owner=(self, Owned(value, _WHAT)))
 
     def _failure(self, what: str, error: Exception) -> EngineError:
-        if any(words in str(error).lower() for words in _OF_MEMORY):
+        if is_of_memory(error):
             return self._engine.no_room(f"what graph '{self._name}' computes with")
-        return EngineError(f"graph '{self._name}' {what}: {first_line(error)}")
+        return explain(error, f"graph '{self._name}' {what}")
 
 
 @dataclass(frozen=True)

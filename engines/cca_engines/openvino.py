@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
-
-import openvino as ov
 
 from cca_engines.engine import (
     Engine,
@@ -14,10 +11,15 @@ from cca_engines.engine import (
     Precision,
     Tensor,
     check_inputs,
-    first_line,
 )
+from cca_engines.failures import explain
+from cca_engines.forked import Owned, Turns
 from cca_engines.host import HostMemory, deliver
+from cca_engines.privacy import unreported
 from cca_engines.processor import instruction_set, usable_cores
+
+with unreported():
+    import openvino as ov
 
 OPTIMISATIONS: tuple[str, ...] = ()
 """OpenVINO decides by itself."""
@@ -27,7 +29,9 @@ PRECISIONS: tuple[Precision, ...] = tuple(_HINTS)
 
 # Threads that hand inputs over at the same time have been seen to wait for each other for ever,
 # inside OpenVINO's conversion of arrays. One request keeps all cores busy anyway.
-_TURN = threading.Lock()
+_TURN = Turns()
+
+_WHAT = "engine 'openvino'"
 
 
 class OpenVinoGraph:
@@ -35,12 +39,12 @@ class OpenVinoGraph:
 
     identity = ""
 
-    def __init__(self, compiled: ov.CompiledModel, name: str) -> None:
+    def __init__(self, compiled: Owned[ov.CompiledModel], name: str) -> None:
         self._compiled = compiled
-        self._request = compiled.create_infer_request()
+        self._request = Owned(compiled.get().create_infer_request(), _WHAT)
         self._name = name
-        self._inputs = [port.any_name for port in compiled.inputs]
-        self._outputs = [port.any_name for port in compiled.outputs]
+        self._inputs = [port.any_name for port in compiled.get().inputs]
+        self._outputs = [port.any_name for port in compiled.get().outputs]
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -57,12 +61,13 @@ class OpenVinoGraph:
     ) -> dict[str, Tensor]:
         """Run the graph once on host arrays (see `cca_engines.engine.Graph.run`)."""
         check_inputs(self, self._name, inputs)
+        request = self._request.get()
         try:
             with _TURN:
                 # Outputs are copied: the request writes the next ones into the same memory.
-                values = self._request.infer(dict(inputs), share_inputs=True)
+                values = request.infer(dict(inputs), share_inputs=True)
         except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
-            raise EngineError(f"graph '{self._name}' failed: {first_line(error)}") from error
+            raise explain(error, f"graph '{self._name}' failed") from error
         outputs = {name: values[index] for index, name in enumerate(self._outputs)}
         return deliver(outputs, into, self._name)
 
@@ -86,7 +91,7 @@ class OpenVinoEngine(HostMemory):
         """
         self.precision: Precision = precision
         self._threads = threads
-        self._core = ov.Core()
+        self._core = Owned(ov.Core(), _WHAT)
         if precision == "bfloat16" and "BF16" not in self._capabilities:
             raise EngineError(
                 f"this processor does not compute in {precision}: leave the precision out"
@@ -96,7 +101,7 @@ class OpenVinoEngine(HostMemory):
     def _capabilities(self) -> Sequence[str]:
         """What the processor can compute in, and other features, by OpenVINO's names."""
         # OpenVINO emulates bfloat16 on processors with AVX-512 alone, more slowly than float32.
-        found: Sequence[str] = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        found: Sequence[str] = self._core.get().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return found
 
     @property
@@ -115,12 +120,16 @@ class OpenVinoEngine(HostMemory):
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
             "INFERENCE_NUM_THREADS": self._threads,
             "NUM_STREAMS": 1,
+            # It would keep what it prepares for each size of picture, thousands of them, and
+            # never give it back. Sizes that repeat are no faster for it.
+            "CPU_RUNTIME_CACHE_CAPACITY": 0,
         }
+        core = self._core.get()
         try:
-            compiled = self._core.compile_model(self._core.read_model(model, b""), "CPU", settings)
+            compiled = core.compile_model(core.read_model(model, b""), "CPU", settings)
         except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
-            raise EngineError(f"graph '{name}' cannot be loaded: {first_line(error)}") from error
-        return OpenVinoGraph(compiled, name)
+            raise explain(error, f"graph '{name}' cannot be loaded") from error
+        return OpenVinoGraph(Owned(compiled, _WHAT), name)
 
     def among(self, workers: int) -> None:
         """None: its graphs keep all threads busy, and in streams of fewer are no faster."""

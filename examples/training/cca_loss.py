@@ -1,10 +1,11 @@
 """The causal context adjustment loss (Han et al. 2024, section 3): groups worth knowing early.
 
 Besides the codec's prior, an auxiliary one predicts each channel group without the
-group just before it. The loss rewards the bits that knowing that group saves, so
-that the transform puts what helps to predict the rest into early groups. The
-auxiliary prior itself learns to predict as well as it can, otherwise the saving
-would be one over a straw man.
+group just before it; the first two groups have the hyperprior alone, as in the published
+code. The loss rewards the bits that the codec's prior saves over it, so that the
+transform puts what helps to predict the rest into early groups. The auxiliary prior
+itself learns to predict as well as it can, otherwise the saving would be one over a
+straw man.
 """
 
 from __future__ import annotations
@@ -19,49 +20,45 @@ from training.rates import gaussian_bits
 
 
 class AdjustedContext(nn.Module):
-    """Predicts groups 1 to G - 1, each from the hyperprior and the groups up to the last but one.
+    """Predicts every group, each from the hyperprior and the groups up to the last but one.
 
     Its networks have the widths of the codec's own. Only training needs it; no checkpoint holds it.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        channels = [architecture.latent_channels + s for s in architecture.group_starts]
-        groups = list(enumerate(architecture.groups))[1:]
+        known = [0, *architecture.group_starts]
+        channels = [architecture.latent_channels + start for start in known]
+        groups = list(zip(architecture.groups, channels, strict=False))
         self.means = nn.ModuleList(
-            _predictor(
-                NafStack(channels[i - 1], g.mean_naf), channels[i - 1], g.mean_head, g.channels
-            )
-            for i, g in groups
+            _predictor(NafStack(c, g.mean_naf), c, g.mean_head, g.channels) for g, c in groups
         )
         self.scales = nn.ModuleList(
-            _predictor(
-                NafStack(channels[i - 1], g.scale_naf), channels[i - 1], g.scale_head, g.channels
-            )
-            for i, g in groups
+            _predictor(NafStack(c, g.scale_naf), c, g.scale_head, g.channels) for g, c in groups
         )
 
     def forward(self, context: Context) -> Tensor:
-        """Bits of groups 1 to G - 1 together, a scalar."""
+        """Bits of each group and picture, float32 [G, N]."""
         bits = []
-        for group, (predict_means, predict_scales) in enumerate(
-            zip(self.means, self.scales, strict=True), start=1
-        ):
-            known = context.decoded[: group - 1]
+        predictors = zip(self.means, self.scales, strict=True)
+        for group, (predict_means, predict_scales) in enumerate(predictors):
+            known = context.decoded[: max(0, group - 1)]
             means = predict_means(torch.cat((context.means, *known), 1))
             scales = predict_scales(torch.cat((context.scales, *known), 1))
-            bits.append(gaussian_bits(context.noisy[group] - means, scales).sum())
-        return torch.stack(bits).sum()
+            residual = (context.noisy[group] - means) / context.steps
+            of_group = gaussian_bits(residual, scales / context.steps)
+            bits.append(of_group.flatten(1).sum(1))
+        return torch.stack(bits)
 
 
 def saved_bits(done: Pass, adjusted: AdjustedContext) -> Tensor:
-    """Bits that the context just before each group saves; the larger, the better.
+    """Bits of each group and picture that its context saves, [G, N]; the larger, the better.
 
-    Maximising it makes `adjusted` predict worse: negate the gradients of its
+    Maximising them makes `adjusted` predict worse: negate the gradients of its
     parameters before its optimiser's step.
     """
     without: Tensor = adjusted(done.context)
-    return without - torch.stack(done.group_bits[1:]).sum()
+    return without - torch.stack(done.group_bits)
 
 
 def _predictor(

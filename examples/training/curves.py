@@ -67,7 +67,10 @@ RIVALS: Mapping[str, Sequence[Rival]] = {
         for subsampling in ("4:2:0", "4:4:4")
     ],
     "WebP": [Rival("WEBP", {"method": 6}, range(1, 97, 5))],
-    "AVIF": [Rival("AVIF", {"speed": 4}, range(5, 91, 5))],
+    "AVIF": [
+        Rival("AVIF", {"subsampling": subsampling, "speed": 4}, range(5, 91, 5))
+        for subsampling in ("4:2:0", "4:4:4")
+    ],
 }
 """The better of several variants is taken at each PSNR."""
 
@@ -92,11 +95,27 @@ def excess(own: float, others: Sequence[Curve], decibels: float) -> float:
     return own - smallest if math.isfinite(smallest) else math.nan
 
 
-def rate_difference(points: Sequence[Point], others: Sequence[Curve]) -> float:
-    """Mean excess over the PSNR that `points` span (Bjontegaard 2001), as a share.
+def rate_difference(
+    points: Sequence[Point],
+    others: Sequence[Curve],
+    between: Sequence[float] = (0, math.inf),
+) -> float:
+    """Mean excess over the PSNR that both sides span (Bjontegaard 2001), as a share.
 
-    With one point, the excess at that point.
+    Args:
+        points: One's own; with a single one, the excess is taken at that point.
+        others: Of their sizes the smallest counts.
+        between: Smallest and largest own size in bytes that count.
+
+    Returns:
+        Not a number where the two sides share no PSNR.
     """
     own = Curve(points)
-    decibels = np.linspace(*own.span, _INTEGRATION_POINTS if len(points) > 1 else 1)
-    return math.expm1(np.mean([excess(own.logarithm(d), others, d) for d in decibels]))
+    sizes = [
+        (own.logarithm(decibels), decibels)
+        for decibels in np.linspace(*own.span, _INTEGRATION_POINTS if len(points) > 1 else 1)
+    ]
+    low, high = between
+    differences = [excess(s, others, d) for s, d in sizes if low <= math.exp(s) <= high]
+    shared = [difference for difference in differences if math.isfinite(difference)]
+    return math.expm1(np.mean(shared)) if shared else math.nan

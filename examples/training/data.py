@@ -1,36 +1,31 @@
 """Training and held-out pictures, and random crops of the former.
 
-Every picture ships inside scikit-image, scikit-learn or Matplotlib: nothing is
-downloaded. Everything random is drawn from the generator given, so that a batch
-is a function of the seed and the number of the training step alone.
+What is named here ships inside scikit-image, scikit-learn or Matplotlib: nothing is
+downloaded. Everything random is drawn from the generator given, so that a batch is
+a function of the pictures, the seed and the number of the training step alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.dead_leaves import dead_leaves
+from training.pictures import Folder, PictureError, Pixels, decoded
 
-Pixels = NDArray[np.uint8]
-"""uint8 [H, W, 3], sRGB."""
-
-LARGEST_CROP = 256
+_LANCZOS_REACH = 3  # pixels of the result
 _SMALLEST_SCALE = 0.4
 _LEAVES_SHARE = 0.15
-
-
-class MissingPictureError(Exception):
-    """A package that ships pictures is not installed. One line."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +53,14 @@ class Source:
         """Read the picture.
 
         Raises:
-            MissingPictureError: The package or the file is not there.
+            PictureError: The package or the file is not there.
         """
         spec = importlib.util.find_spec(self.package)
         if spec is None or spec.origin is None:
-            raise MissingPictureError(
-                f"package {self.package} is not installed: it ships {self.name}"
-            )
+            raise PictureError(f"package {self.package} is not installed: it ships {self.name}")
         file = Path(spec.origin).parent / self.path
         if not file.is_file():
-            raise MissingPictureError(f"{file} is missing: this release of {self.package} lacks it")
+            raise PictureError(f"{file} is missing: this release of {self.package} lacks it")
         with Image.open(file) as picture:
             return np.asarray(picture.convert("RGB"))
 
@@ -79,8 +72,6 @@ TRAINING = (
     Source("skimage", "data/coffee.png", 3.0, "CC0 (Rachel Michetti)"),
     Source("skimage", "data/rocket.jpg", 2.0, "CC0 (SpaceX)"),
     Source("matplotlib", "mpl-data/sample_data/grace_hopper.jpg", 3.0, "public domain (US Navy)"),
-    Source("skimage", "data/motorcycle_left.png", 1.5, "Middlebury stereo benchmark 2014"),
-    Source("skimage", "data/motorcycle_right.png", 1.5, "Middlebury stereo benchmark 2014"),
     Source("skimage", "data/camera.png", 1.5, "CC0 (Lav Varshney)"),
     Source("skimage", "data/clock_motion.png", 0.3, "public domain (Stéfan van der Walt)"),
     Source("skimage", "data/coins.png", 0.4, "no known restrictions (Brooklyn Museum)"),
@@ -100,11 +91,18 @@ HELD_OUT = (
 
 
 class Crops:
-    """Random crops of pictures, augmented, and now and then a generated picture."""
+    """Random crops of pictures, augmented, and now and then a generated picture.
 
-    def __init__(self, pictures: Sequence[Pixels], weights: Sequence[float]) -> None:
-        self._pictures = [Image.fromarray(picture) for picture in pictures]
+    Attributes:
+        digest: Of the pictures and their weights, as hexadecimal digits.
+    """
+
+    def __init__(
+        self, pictures: Sequence[Pixels], weights: Sequence[float], digest: str = ""
+    ) -> None:
+        self._pictures = pictures
         self._weights = np.asarray(weights) / np.sum(weights)
+        self.digest = digest
 
     def draw(self, rng: np.random.Generator, size: int) -> Pixels:
         """A crop of `size` x `size` pixels."""
@@ -115,14 +113,26 @@ class Crops:
     def _photograph(self, rng: np.random.Generator, size: int) -> Pixels:
         """A square of a picture scaled down at random: less blur and noise, more content."""
         picture = self._pictures[rng.choice(len(self._pictures), p=self._weights)]
-        smallest = min(1.0, max(_SMALLEST_SCALE, size / min(picture.size)))
+        extents = picture.shape[1], picture.shape[0]
+        smallest = min(1.0, max(_SMALLEST_SCALE, size / min(extents)))
         scale = 1.0 if rng.random() < 0.35 else rng.uniform(smallest, 1.0)
-        side = min(size / scale, *picture.size)
-        left, top = (rng.uniform(0, extent - side) for extent in picture.size)
+        side = min(size / scale, *extents)
+        left, top = (rng.uniform(0, extent - side) for extent in extents)
         if scale == 1.0:
             left, top = round(left), round(top)  # an unscaled crop keeps its pixels
-        box = (left, top, left + side, top + side)
-        return np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS, box))
+        return _resized(picture, left, top, side, size)
+
+
+def _resized(picture: Pixels, left: float, top: float, side: float, size: int) -> Pixels:
+    """A square scaled to `size`, from the pixels that the filter reaches and no others."""
+    margin = math.ceil(_LANCZOS_REACH * max(1.0, side / size))
+    x, y = max(0, math.floor(left) - margin), max(0, math.floor(top) - margin)
+    reached = picture[y : math.ceil(top + side) + margin, x : math.ceil(left + side) + margin]
+    near = Image.fromarray(np.ascontiguousarray(reached))
+    # Rounding may put the far edges a hair outside the picture.
+    right, bottom = min(left - x + side, near.width), min(top - y + side, near.height)
+    box = (left - x, top - y, right, bottom)
+    return np.asarray(near.resize((size, size), Image.Resampling.LANCZOS, box))
 
 
 def _turn(rng: np.random.Generator, pixels: Pixels) -> Pixels:
@@ -171,10 +181,24 @@ class Batches(Dataset[Tensor]):
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32) / 255
 
 
-def training_crops() -> Crops:
-    """Crops of all pictures in TRAINING.
+def training_crops(folders: Sequence[Folder] = (), cache: Path = Path()) -> Crops:
+    """Crops of all pictures in TRAINING and in `folders`, which are decoded into `cache`.
 
     Raises:
-        MissingPictureError: A picture is not installed.
+        PictureError: A picture cannot be had.
     """
-    return Crops([s.load() for s in TRAINING], [s.weight for s in TRAINING])
+    pictures, weights = [s.load() for s in TRAINING], [s.weight for s in TRAINING]
+    digests = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures]
+    for folder in folders:
+        for file in folder.files():
+            found = decoded(file, cache)
+            pictures.append(found.pixels)
+            weights.append(folder.weight)
+            digests.append(found.digest)
+    drawn = sorted(zip(digests, weights, strict=True))
+    order = sorted(range(len(pictures)), key=digests.__getitem__)
+    return Crops(
+        [pictures[i] for i in order],
+        [weights[i] for i in order],
+        hashlib.sha256(repr(drawn).encode()).hexdigest()[:16],
+    )

@@ -22,7 +22,8 @@ import numpy as np
 from cca_runtime.metrics import psnr
 
 from training.curves import RIVALS, Curve, Point, curve_of, excess, rate_difference
-from training.data import HELD_OUT, MissingPictureError, Pixels
+from training.data import HELD_OUT
+from training.pictures import PictureError, Pixels
 
 
 def own_point(pixels: Pixels, codec: cca_runtime.Codec) -> Point:
@@ -129,7 +130,7 @@ def main() -> None:
             )
             for source, pixels in ((source, source.load()) for source in HELD_OUT)
         ]
-    except (cca_runtime.CcaError, MissingPictureError) as error:
+    except (cca_runtime.CcaError, PictureError) as error:
         sys.exit(str(error))
     print_table(comparisons)
     if options.plot is not None:

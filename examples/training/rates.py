@@ -56,14 +56,18 @@ def gaussian_bits(residual: Tensor, scales: Tensor) -> Tensor:
 
 
 def factorised_bits(prior: FactorisedPrior, z: Tensor) -> Tensor:
-    """Bits of hyper-latents [N, Z, h, w] under their factorised prior (Balle et al. 2018, 6.1)."""
+    """Bits of hyper-latents [N, Z, h, w] under their factorised prior (Balle et al. 2018, 6.1).
+
+    float32 of the same shape.
+    """
     values = z.transpose(0, 1).flatten(1).unsqueeze(1)
     lower = cumulative_logits(prior, values - 0.5)
     upper = cumulative_logits(prior, values + 0.5)
     # On the side of the smaller sigmoid, so that two values near 1 are never subtracted.
     sign = -torch.sign(lower + upper).detach()
     likelihood = (torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).abs()
-    return -torch.log(likelihood.clamp_min(1e-9)) / _LOG_TWO
+    bits = -torch.log(likelihood.clamp_min(1e-9)) / _LOG_TWO
+    return bits.reshape(z.transpose(0, 1).shape).transpose(0, 1)
 
 
 def quantile_loss(prior: FactorisedPrior) -> Tensor:

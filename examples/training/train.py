@@ -1,6 +1,6 @@
 """Train a small CCA model, or go on training one.
 
-    python -m training.train --output RUN [--init CHECKPOINT]
+    python -m training.train --output RUN [--init CHECKPOINT] [--pictures DIR=WEIGHT ...]
 
 The same command resumes a run that was stopped, exactly where RUN/state.pt was
 saved. RUN/model.pth is the network so far, averaged over the last thousand steps;
@@ -10,6 +10,7 @@ RUN/curve.csv has the losses.
 from __future__ import annotations
 
 import argparse
+import csv
 import signal
 import sys
 import time
@@ -21,43 +22,59 @@ from cca_export.checkpoint import CheckpointError, load_network
 from cca_export.network import CcaNetwork
 from torch.utils.data import DataLoader, Subset
 
-from training.data import Batches, MissingPictureError, training_crops
+from training.architectures import ArchitectureError, named_architecture
+from training.data import Batches, training_crops
+from training.grafting import GraftError, graft
+from training.losses import Losses, mean
+from training.options import parse_options
+from training.pictures import Folder, PictureError
+from training.processes import any_process, is_first, join
 from training.schedule import Schedule
-from training.small import SMALL, graft, untrained
-from training.trainer import Losses, Settings, StateError, Trainer
+from training.start import untrained
+from training.trainer import Settings, StateError, Trainer
 
 _REPORT_STEPS = 100
 _SAVE_SECONDS = 150
 
 
 def main() -> None:
-    options = _arguments()
+    options = parse_options(__doc__.split("\n", maxsplit=1)[0])
     torch.set_num_threads(options.threads)
-    settings = Settings(
-        options.steps, options.trade_off, options.learning_rate, options.seed, options.cca
-    )
+    join()
     try:
-        network = _first_weights(options.init, options.seed)
-        trainer = Trainer(network, settings, options.device)
+        folders = [Folder.parse(text) for text in options.pictures]
+        crops = training_crops(folders, options.output / "pictures")
+        settings = Settings(
+            options.steps,
+            options.trade_off,
+            options.learning_rate,
+            options.seed,
+            options.cca,
+            tuple(options.step_range),
+            crops.digest,
+        )
+        trainer = Trainer(_first_weights(options), settings, options.device)
         if (options.output / "state.pt").exists():
             trainer.resume(options.output)
             print(f"resumed at step {trainer.step}", flush=True)
         shapes = Schedule(settings.steps, settings.learning_rate).batch_shapes()
-        batches = Batches(training_crops(), settings.seed, shapes)
-    except (CheckpointError, MissingPictureError, StateError) as error:
-        sys.exit(str(error))
-    run(trainer, batches, options.output, options.workers)
+        batches = Batches(crops, settings.seed, shapes)
+    except (ArchitectureError, CheckpointError, GraftError, PictureError, StateError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    try:
+        run(trainer, batches, options.output, options.workers)
+    except OSError as error:
+        sys.exit(f"{options.output} cannot be written ({error.strerror}): nothing saved is lost")
 
 
-def _first_weights(start: Path | None, seed: int) -> CcaNetwork:
-    """A checkpoint's network, or the small one with the transforms of another architecture's."""
-    if start is None:
-        return untrained(SMALL, seed)
-    found = load_network(start)
-    if found.architecture == SMALL:
-        return found
-    network = untrained(SMALL, seed)
-    graft(network, found)
+def _first_weights(options: argparse.Namespace) -> CcaNetwork:
+    """A checkpoint's network, or a fresh one, which may begin as another checkpoint does."""
+    if options.init is not None:
+        return load_network(options.init)
+    network = untrained(named_architecture(options.architecture or "small"), options.seed)
+    if options.graft is not None:
+        graft(network, load_network(options.graft))
     return network
 
 
@@ -74,7 +91,7 @@ def run(trainer: Trainer, batches: Batches, output: Path, workers: int = 0) -> N
             if trainer.step % _REPORT_STEPS == 0:
                 _report(trainer, recent, time.monotonic() - reported)
                 recent, reported = [], time.monotonic()
-            if stop.asked:
+            if any_process(stop.asked):
                 break
             if time.monotonic() - saved > _SAVE_SECONDS:
                 _save(trainer, output)
@@ -101,40 +118,27 @@ class _StopRequest:
 
 
 def _report(trainer: Trainer, recent: list[Losses], seconds: float) -> None:
-    rate = sum(losses.rate for losses in recent) / len(recent)
-    error = sum(losses.error for losses in recent) / len(recent)
-    trainer.curve.append((trainer.step, rate, error))
-    loss = rate + trainer.settings.trade_off * error
-    speed = len(recent) / seconds
+    judged = mean(recent)
+    trainer.curve.append({"step": trainer.step, **judged.columns()})
+    if not is_first():
+        return
+    lists = (("groups", judged.group), ("saved", judged.saved))
     print(
-        f"step {trainer.step:>6}  loss {loss:.4f}  rate {rate:.4f} bpp  error {error:6.2f}  "
-        f"{speed:.2f} steps/s",
+        f"step {trainer.step:>6}  loss {judged.loss:.4f}  rate {judged.bits_per_pixel:.4f} bpp  "
+        f"error {judged.mean_squared_error:6.2f}  {len(recent) / seconds:.2f} steps/s"
+        + "".join(f"  {name}" + "".join(f" {v:.4f}" for v in bits) for name, bits in lists if bits),
         flush=True,
     )
 
 
 def _save(trainer: Trainer, output: Path) -> None:
+    if not is_first():
+        return
     trainer.save(output)
-    lines = ["step,bits_per_pixel,mean_squared_error"]
-    lines += [f"{step},{rate:.5f},{error:.4f}" for step, rate, error in trainer.curve]
-    (output / "curve.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder")
-    parser.add_argument("--init", type=Path, metavar="CHECKPOINT", help="to start from")
-    parser.add_argument("--steps", type=int, default=13_000, help="(default: 13000)")
-    parser.add_argument(
-        "--lambda", dest="trade_off", type=float, default=0.013, help="(default: 0.013)"
-    )
-    parser.add_argument("--learning-rate", type=float, default=8e-4, help="peak (default: 8e-4)")
-    parser.add_argument("--seed", type=int, default=1, help="of pictures and noise (default: 1)")
-    parser.add_argument("--cca", type=float, default=0.0, help="weight of its loss (default: 0)")
-    parser.add_argument("--device", default="cpu", help="PyTorch's name (default: cpu)")
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch (default: 2)")
-    parser.add_argument("--workers", type=int, default=0, help="that prepare pictures (default: 0)")
-    return parser.parse_args()
+    with (output / "curve.csv").open("w", encoding="utf-8", newline="") as out:
+        table = csv.DictWriter(out, trainer.curve[-1] if trainer.curve else ["step"])
+        table.writeheader()
+        table.writerows(trainer.curve)
 
 
 if __name__ == "__main__":

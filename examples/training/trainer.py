@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
+import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from torch import Tensor, nn
 
 from training.cca_loss import AdjustedContext, saved_bits
 from training.forward import training_pass
+from training.losses import Losses
 from training.muon import Muon, is_convolution
+from training.processes import add_up, add_up_gradients, share_of
 from training.rates import quantile_loss
 from training.schedule import Schedule
 
@@ -42,11 +45,14 @@ class Settings:
 
     Attributes:
         steps: Length of the schedule.
-        trade_off: Weight of the distortion, lambda: loss = bits per pixel +
-            lambda * 255^2 * mean squared error.
+        trade_off: Weight of the distortion, lambda: with quantisation step D, loss =
+            D * (bits per pixel + lambda / D^2 * 255^2 * mean squared error).
         learning_rate: Highest learning rate, of Muon and Adam alike.
-        seed: Seed of pictures and noise.
-        cca: Weight of the CCA loss; 0 leaves it out.
+        seed: Seed of pictures, quantisation steps and noise.
+        cca: Weight of the CCA loss, alpha; 0 leaves it out.
+        step_range: Smallest and largest quantisation step; each picture of a batch
+            has its own.
+        pictures: Digest of the pictures to train on.
     """
 
     steps: int
@@ -54,14 +60,8 @@ class Settings:
     learning_rate: float
     seed: int
     cca: float = 0.0
-
-
-@dataclass(frozen=True)
-class Losses:
-    """A step's rate in bits per pixel and mean squared error on the scale of 0 to 255."""
-
-    rate: float
-    error: float
+    step_range: tuple[float, float] = (1.0, 1.0)
+    pictures: str = ""
 
 
 class Trainer:
@@ -70,7 +70,7 @@ class Trainer:
     def __init__(self, network: CcaNetwork, settings: Settings, device: str = "cpu") -> None:
         self.settings = settings
         self.step = 0
-        self.curve: list[tuple[int, float, float]] = []
+        self.curve: list[dict[str, float]] = []
         self._device = torch.device(device)
         self.network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train().requires_grad_(True)
@@ -92,28 +92,44 @@ class Trainer:
             self._adjusted_optimiser = torch.optim.Adam(self._adjusted.parameters(), fused=True)
 
     def train_step(self, images: Tensor) -> Losses:
-        """Take one step on `images`, float32 [N, 3, H, W], the batch of this step's number."""
+        """Take one step.
+
+        Args:
+            images: float32 [N, 3, H, W], the batch of this step's number. With several
+                processes each takes its share of it.
+        """
         settings = self.settings
-        images = images.to(self._device, memory_format=torch.channels_last)
+        share = share_of(len(images))
         noise = torch.Generator().manual_seed(settings.seed * _NOISE + self.step)
-        done = training_pass(self.network, images, noise)
-        pixels = images.numel() / images.shape[1]
-        rate = done.bits / pixels
-        error = 255**2 * nn.functional.mse_loss(done.image, images)
-        loss = rate + settings.trade_off * error
+        steps = share.of(quantisation_steps(settings.step_range, len(images), noise))
+        steps = steps.to(self._device)
+        images = share.of(images).to(self._device, memory_format=torch.channels_last)
+        done = training_pass(self.network, images, noise, steps, share)
+        pixels = share.pictures * images[0, 0].numel()
+        rates = done.bits / pixels
+        errors = 255**2 * (done.image - images).square().mean((1, 2, 3)) / share.pictures
+        groups = torch.stack(done.group_bits) / pixels
+        losses = steps * rates + settings.trade_off / steps * errors
+        total, saved = losses.sum(), torch.empty(0, len(images))
         if self._adjusted is not None:
-            loss = loss - settings.cca * saved_bits(done, self._adjusted) / pixels
+            saved = saved_bits(done, self._adjusted) / pixels
+            total = total - settings.cca * (steps * saved).sum()
             self._adjusted_optimiser.zero_grad()
         self.network.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         self._update()
         self.step += 1
-        return Losses(rate.item(), error.item())
+        rows = (losses[None], rates[None], errors[None], groups, saved)
+        sums = add_up(torch.cat([row.detach().sum(1).cpu() for row in rows])).tolist()
+        group_count = len(groups)
+        return Losses(*sums[:3], tuple(sums[3 : 3 + group_count]), tuple(sums[3 + group_count :]))
 
     def _update(self) -> None:
         for optimiser in self._scheduled_optimisers():
             for group in optimiser.param_groups:
                 group["lr"] = self._schedule.learning_rate(self.step)
+        auxiliary = [] if self._adjusted is None else list(self._adjusted.parameters())
+        add_up_gradients([*self._transforms, *self._prior, *auxiliary])
         # Apart, because the prior's gradients are the smaller ones and a burst in the
         # transforms would stop it.
         norms = (
@@ -154,6 +170,7 @@ class Trainer:
         """Write `state.pt`, all that resuming needs, and `model.pth`, the average in float16."""
         state = {
             "settings": asdict(self.settings),
+            "architecture": self.network.architecture.to_manifest(),
             "step": self.step,
             "curve": self.curve,
             **{name: part.state_dict() for name, part in self._parts().items()},
@@ -167,9 +184,9 @@ class Trainer:
         """Continue from `state.pt`, which may be of a longer or shorter run in its flat part.
 
         Raises:
-            StateError: The state was saved with other settings.
+            StateError: The state cannot be read, or was saved with other settings.
         """
-        state = torch.load(folder / "state.pt", map_location=self._device, weights_only=True)
+        state = _read(folder / "state.pt", self._device)
         settings, saved = asdict(self.settings), state["settings"]
         changed = [name for name in settings if settings[name] != saved.get(name)]
         lengths = (settings["steps"], saved["steps"])
@@ -181,6 +198,8 @@ class Trainer:
                 f"({', '.join(str(saved.get(name)) for name in changed)}): "
                 "give the same settings or another folder"
             )
+        if state["architecture"] != self.network.architecture.to_manifest():
+            raise StateError(f"{folder} holds a run of another architecture: give another folder")
         self.step, self.curve = state["step"], state["curve"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
@@ -199,10 +218,34 @@ class Trainer:
         return parts
 
 
+def quantisation_steps(
+    limits: tuple[float, float], count: int, generator: torch.Generator
+) -> Tensor:
+    """Random steps, float32 [count], evenly spread over the logarithms between the limits.
+
+    Every `count`-th part of the range has one, so that batches are alike.
+    """
+    low, high = limits
+    if low == high:
+        return torch.full((count,), low)
+    places = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
+    return low * (high / low) ** (places / count)
+
+
 def _adjusted_context(network: CcaNetwork, seed: int) -> AdjustedContext:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return AdjustedContext(network.architecture)
+
+
+def _read(file: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise StateError(f"{file} cannot be read or is damaged: move it away") from error
+    if not isinstance(state, dict) or "architecture" not in state:
+        raise StateError(f"{file} is not a run's state, or an older release's: move it away")
+    return state
 
 
 def _write(content: dict[str, Any], file: Path) -> None:

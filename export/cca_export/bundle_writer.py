@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,8 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import cca_core
 import onnx
 import torch
+from cca_console.ending import temporary_folder, uninterrupted
 
 from cca_export.architecture import Architecture
 from cca_export.coding_runs import coding, signature
@@ -28,6 +29,8 @@ CONFORMANCE = "conformance.npz"
 EXACTNESS = "exactness.json"
 
 _MODEL_ID_BYTES = 8
+_PREFIX = ".cca-"
+"""Of the folder that a bundle is built in."""
 
 
 class BundleError(Exception):
@@ -50,7 +53,12 @@ class BundleWriter:
     _exact: dict[str, Any] = field(default_factory=dict)
 
     def add_graph(self, graph: CodecGraph, model: bytes) -> None:
-        """Write `graphs/<name>.onnx`."""
+        """Write `graphs/<name>.onnx`.
+
+        Raises:
+            BundleError: No reader would take it.
+        """
+        _check(graph, model)
         self._graphs[graph.name] = {
             **self._write(f"graphs/{graph.name}.onnx", model),
             **signature(graph),
@@ -58,7 +66,12 @@ class BundleWriter:
         self._added.append(graph)
 
     def add_half(self, graph: CodecGraph, model: bytes) -> None:
-        """Write `graphs/<name>.fp16.onnx`, the float16 variant of a graph that was added."""
+        """Write `graphs/<name>.fp16.onnx`, the float16 variant of a graph that was added.
+
+        Raises:
+            BundleError: No reader would take it.
+        """
+        _check(graph, model)
         entry = self._write(f"graphs/{graph.name}.fp16.onnx", model)
         self._graphs[graph.name]["float16"] = entry
 
@@ -129,6 +142,16 @@ class BundleWriter:
         return hashlib.sha256(text.encode("ascii")).digest()[:_MODEL_ID_BYTES].hex()
 
 
+def _check(graph: CodecGraph, model: bytes) -> None:
+    try:
+        cca_core.check_graph(model)
+    except cca_core.BundleError as error:
+        raise BundleError(
+            f"graph '{graph.name}' was exported as no reader takes it: {error}; use the versions "
+            "of torch and onnxscript that cca-codec was tested with"
+        ) from error
+
+
 def _own_version() -> str:
     try:
         return metadata.version("cca-codec")
@@ -149,11 +172,12 @@ def new_bundle(target: Path, *, overwrite: bool) -> Iterator[Path]:
     check_target(target, overwrite=overwrite)
     try:
         # Beside the target, hence on its file system: renaming is all that is left to do.
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as work:
-            built = Path(work, "new")
+        with temporary_folder(_PREFIX, target.parent) as work:
+            built = work / "new"
             built.mkdir()
             yield built
-            _replace(target, built, replaced=Path(work, "old"))
+            with uninterrupted():
+                _replace(target, built, replaced=work / "old")
     except OSError as error:
         raise BundleError(f"cannot write {target}: {error.strerror or error}") from error
 

@@ -20,6 +20,9 @@ _PICTURES = Path(__file__).parent / "data"
 CHECK_PICTURE = _PICTURES / "chelsea.jpg"
 CALIBRATION = tuple(_PICTURES / f"{name}.jpg" for name in ("astronaut", "coffee", "rocket"))
 
+_FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Of pictures; Pillow leaves others to other programs, an EPS to Ghostscript."""
+
 _LARGEST_SIDE = 768
 """Larger pictures are cropped: the check is about graphs, and PyTorch is slow."""
 
@@ -121,7 +124,7 @@ def load_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         PictureError: The file is missing or not a picture that Pillow reads.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_FORMATS) as picture:
             width, height = picture.size
             left = max(0, width - _LARGEST_SIDE) // 2
             top = max(0, height - _LARGEST_SIDE) // 2

@@ -81,6 +81,8 @@ def _read(file: Path) -> object:
         size = file.stat().st_size
     except OSError as error:
         raise CheckpointError(f"cannot be read ({error.strerror}): check the path") from error
+    if not file.is_file():
+        raise CheckpointError("is no file but a pipe or device: copy it to a file first")
     if size == 0:
         raise CheckpointError("is empty: download or copy it again")
     if size > MAX_FILE_BYTES:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
+
+from cca_console.arguments import Parser, file_name, whole_number
+from cca_console.command import run_command
+from cca_console.console import Console
+from cca_console.text import reason
 
 if TYPE_CHECKING:  # it imports numpy, which takes longer than all of --help
     from cca_engines import Precision
 
-_OK, _FAILED, _BAD_INPUT, _INTERRUPTED = 0, 1, 2, 130
+_OK, _FAILED, _BAD_INPUT = 0, 1, 2
 
 _LIBRARIES = ("torch", "onnx", "onnxscript")
 _LONGEST_NAME = 100
@@ -20,8 +26,9 @@ _PRECISIONS: dict[str, Precision] = {"fp32": "float32", "fp16": "float16"}
 
 _ENGINES = ("tensorrt", "tensorrt-rtx")
 _SHAPES = "768x512,1920x1088,1088x1920"
-_LONGEST_SIDE = 65_535
+_side = whole_number(1, 65_535)
 _MIB = 1 << 20
+_MOST_MIB = 1 << 20
 _WITH_CHECKPOINT = (
     "output",
     "name",
@@ -34,15 +41,8 @@ _WITH_CHECKPOINT = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports usage errors in one line, as every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(_BAD_INPUT, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `cca-export`.
+    """Run `cca-export`. SIGINT, SIGTERM and SIGHUP end the process, with nothing half-written.
 
     Args:
         arguments: The command line after the program's name; `sys.argv` by default.
@@ -56,18 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     _check_usage(parser, options)
-    return _export(options) if options.engine is None else _with_plans(options)
+    console = Console("cca-export")
+    work = _export if options.engine is None else _with_plans
+    return run_command(console, functools.partial(work, options, console))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="cca-export",
         description="Export a trained CCA checkpoint to a model bundle that cca-run reads.",
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--ckpt", type=Path, help="checkpoint file (.pth)")
-    source.add_argument("--bundle", type=Path, help="bundle that is there, to add plans to")
-    parser.add_argument("-o", "--output", type=Path, help="bundle to write from --ckpt")
+    source.add_argument("--ckpt", type=_path, help="checkpoint file (.pth)")
+    source.add_argument("--bundle", type=_path, help="bundle that is there, to add plans to")
+    parser.add_argument("-o", "--output", type=_path, help="bundle to write from --ckpt")
     parser.add_argument("--name", help="name of the model (default: the checkpoint's file name)")
     parser.add_argument(
         "--entropy",
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--calibration",
-        type=Path,
+        type=_path,
         nargs="+",
         metavar="PICTURE|DIR",
         help="pictures that tell an exact prior and float16 graphs their ranges (default: three "
@@ -93,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--check",
-        type=Path,
+        type=_path,
         nargs="+",
         metavar="PICTURE",
         help="compare every graph with the network on the first, and measure the cost of "
@@ -118,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--plan-memory",
-        type=_positive,
+        type=whole_number(1, _MOST_MIB),
         metavar="MIB",
         help="most GPU memory that a layer of a plan may use beside its tensors",
     )
@@ -126,27 +128,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path(text: str) -> Path:
+    return Path(file_name(text))
+
+
 def _sizes(text: str) -> list[tuple[int, int]]:
     """Widths and heights in pixels, of `768x512,1920x1088`."""
     sizes = []
     for size in text.split(","):
         width, _, height = size.partition("x")
-        sides = [int(side) for side in (width, height) if side.isascii() and side.isdecimal()]
-        if len(sides) < 2 or not all(0 < side <= _LONGEST_SIDE for side in sides):
+        try:
+            sizes.append((_side(width), _side(height)))
+        except argparse.ArgumentTypeError:
             raise argparse.ArgumentTypeError(
                 f"'{size}' is not WIDTHxHEIGHT in pixels: give sizes such as {_SHAPES}"
-            )
-        sizes.append((sides[0], sides[1]))
+            ) from None
     return sizes
 
 
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
-    return int(text)
-
-
-def _check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+def _check_usage(parser: Parser, options: argparse.Namespace) -> None:
     """Refuse options that do not go together, as argparse refuses others."""
     if options.engine is None and (options.shapes or options.plan_memory):
         parser.error("--shapes and --plan-memory are for plans: add --engine")
@@ -161,7 +161,7 @@ def _check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) -
             parser.error(f"--{name} goes with --ckpt, not with --bundle")
 
 
-def _with_plans(options: argparse.Namespace) -> int:
+def _with_plans(options: argparse.Namespace, console: Console) -> int:
     """Export if there is no bundle yet, then build its plans."""
     # Only now: these import numpy.
     from cca_engines import EngineError
@@ -176,31 +176,31 @@ def _with_plans(options: argparse.Namespace) -> int:
         # Before the export, which takes minutes: it says what is missing.
         builder = PlanBuilder(options.engine, options.shapes or _sizes(_SHAPES), memory)
         if options.bundle is None:
-            code = _export(options)
+            code = _export(options, console)
             if code != _OK:
                 return code
             exported = f"{bundle} is exported, but not its plans: "
-        reports = builder.build(bundle, _silent if options.quiet else _show_progress)
+        reports = builder.build(bundle, _progress(options, console))
     except ManifestError as error:
-        return _fail(_BAD_INPUT, str(error))
+        return _fail(console, _BAD_INPUT, str(error))
     except EngineError as error:
-        return _fail(_FAILED, f"{exported}{error}")
+        return _fail(console, _FAILED, f"{exported}{error}")
     except OSError as error:
         return _fail(
-            _FAILED, f"{exported}{bundle / DIRECTORY} cannot be written: {error.strerror or error}"
+            console, _FAILED, f"{exported}{bundle / DIRECTORY} cannot be written: {reason(error)}"
         )
-    except KeyboardInterrupt:
-        return _fail(_INTERRUPTED, "interrupted: plans that were done are in the bundle")
     if not options.quiet:
-        sys.stdout.write(describe_plans(bundle, reports) + "\n")
+        _print(console, describe_plans(bundle, reports))
     return _OK
 
 
-def _export(options: argparse.Namespace) -> int:
+def _export(options: argparse.Namespace, console: Console) -> int:
     missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
         return _fail(
-            _FAILED, f"needs {', '.join(missing)}: install with pip install 'cca-codec[export]'"
+            console,
+            _FAILED,
+            f"needs {', '.join(missing)}: install with pip install 'cca-codec[export]'",
         )
     # Only now: torch takes seconds to import, and usage errors should not.
     from cca_export.bundle_writer import BundleError, TargetError
@@ -212,7 +212,9 @@ def _export(options: argparse.Namespace) -> int:
 
     name = options.name if options.name is not None else options.ckpt.stem
     if not (name.isprintable() and 0 < len(name.strip()) <= _LONGEST_NAME):
-        return _fail(_BAD_INPUT, f"--name must be 1 to {_LONGEST_NAME} printable characters")
+        return _fail(
+            console, _BAD_INPUT, f"--name must be 1 to {_LONGEST_NAME} printable characters"
+        )
     try:
         settings = ExportSettings(
             name=name,
@@ -222,30 +224,36 @@ def _export(options: argparse.Namespace) -> int:
             overwrite=options.overwrite,
             precision=_PRECISIONS[options.precision],
         )
-        progress = _silent if options.quiet else _show_progress
+        progress = _progress(options, console)
         report = export_bundle(options.ckpt, options.output, settings, progress)
     except (CheckpointError, PictureError, TargetError) as error:
-        return _fail(_BAD_INPUT, str(error))
+        return _fail(console, _BAD_INPUT, str(error))
     except BundleError as error:
-        return _fail(_FAILED, str(error))
-    except KeyboardInterrupt:
-        return _fail(_INTERRUPTED, "interrupted: nothing was written")
+        return _fail(console, _FAILED, str(error))
+    except MemoryError:
+        raise
     except Exception as error:  # torch's exporter and the engines raise what they like
-        return _fail(_FAILED, f"export failed, nothing was written: {_first_line(error)}")
+        console.explain(error)
+        return _fail(console, _FAILED, f"export failed, nothing was written: {_first_line(error)}")
     if not options.quiet:
-        sys.stdout.write(describe(report) + "\n")
+        _print(console, describe(report))
     if options.proof:
-        sys.stdout.write("\n" + proof_table(report.proofs) + "\n")
+        _print(console, "\n" + proof_table(report.proofs))
     return _OK
 
 
-def _fail(code: int, message: str) -> int:
-    sys.stderr.write(f"cca-export: error: {message}\n")
+def _fail(console: Console, code: int, message: str) -> int:
+    console.error(message)
     return code
 
 
-def _show_progress(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+def _print(console: Console, text: str) -> None:
+    for line in text.split("\n"):
+        console.report(line)
+
+
+def _progress(options: argparse.Namespace, console: Console) -> Callable[[str], None]:
+    return _silent if options.quiet else console.remark
 
 
 def _silent(_: str) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cca_core
+
 FORMAT = "cca-bundle"
 VERSION = 4
 MANIFEST = "manifest.json"
@@ -43,7 +45,8 @@ class GraphFile:
         """The serialised model.
 
         Raises:
-            ManifestError: It is missing, or not what the manifest describes.
+            ManifestError: It is missing, not what the manifest describes, or no graph that an
+                engine may see.
         """
         try:
             with self.path.open("rb") as stream:
@@ -54,6 +57,10 @@ class GraphFile:
             raise ManifestError(
                 f"{self.path} is not the file its manifest describes: export it again"
             )
+        try:
+            cca_core.check_graph(model)
+        except cca_core.BundleError as error:
+            raise ManifestError(f"{self.path}: {error}") from error
         return model
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from cca_console.ending import uninterrupted
 from cca_engines import EngineError, ShapeRange
 from cca_engines.cuda.device import open_device
 from cca_engines.cuda.runtime import load_runtime
@@ -136,7 +137,8 @@ class PlanBuilder:
             else:
                 progress(f"building with {self._library.name} {self._library.version}, {place}")
                 plan = build_plan(self._library, model, graph.name, self._settings)
-                file = directory.write(graph.name, key, self._settings.shapes, plan)
+                with uninterrupted():
+                    file = directory.write(graph.name, key, self._settings.shapes, plan)
                 reports.append(PlanReport(graph.name, file.header, plan.seconds, plan.warnings))
             files.add(file.path)
         self._remove_stale(directory, files)

@@ -2,8 +2,8 @@
 
     >>> import cca_runtime
     >>> codec = cca_runtime.load()
-    >>> data = codec.encode(picture)      # numpy uint8 HxWx3, or a PIL image
-    >>> restored = codec.decode(data)     # numpy uint8 HxWx3
+    >>> data = codec.encode(picture)      # numpy uint8 HxWx3, a PIL image, a path or a file
+    >>> restored = codec.decode(data)     # numpy uint8 HxWx3; of bytes, a path or a file
 
 Names are resolved on first use, so that `import cca_runtime` costs next to
 nothing and a command-line tool can print its help at once.
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cca_core import StreamInfo
-    from cca_runtime.codec import Codec, load
+
+    from cca_runtime.codec import Codec
     from cca_runtime.errors import BadInputError, CcaError, FailureError, StreamError
+    from cca_runtime.loading import load
     from cca_runtime.pictures import Picture
-    from cca_runtime.session import Decoded, Encoded
+    from cca_runtime.results import Decoded, Encoded
 
 __all__ = [
     "BadInputError",
@@ -39,13 +41,13 @@ _HOMES = {
     "BadInputError": "cca_runtime.errors",
     "CcaError": "cca_runtime.errors",
     "Codec": "cca_runtime.codec",
-    "Decoded": "cca_runtime.session",
-    "Encoded": "cca_runtime.session",
+    "Decoded": "cca_runtime.results",
+    "Encoded": "cca_runtime.results",
     "FailureError": "cca_runtime.errors",
     "Picture": "cca_runtime.pictures",
     "StreamError": "cca_runtime.errors",
     "StreamInfo": "cca_core",
-    "load": "cca_runtime.codec",
+    "load": "cca_runtime.loading",
 }
 
 

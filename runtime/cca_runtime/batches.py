@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import TypeVar
 
-from cca_runtime.errors import CcaError, FailureError
+from cca_runtime.errors import CcaError, as_cca_error
 
 _Item = TypeVar("_Item")
+_Prepared = TypeVar("_Prepared")
 _Coded = TypeVar("_Coded")
 
 
@@ -22,18 +24,30 @@ def code_or_explain(
         items.append(item)
     try:
         return [*code(items)]
-    except CcaError as error:
+    except Exception as error:  # whatever it is, it is this batch's alone
         if len(items) == 1:
-            return [error]
-    except MemoryError:
-        if len(items) == 1:
-            return [FailureError("not enough memory for this picture")]
+            return [as_cca_error(error)]
     return [result for item in items for result in code_or_explain([item], code)]
 
 
-def or_raise(results: Iterable[_Coded | CcaError]) -> Iterator[_Coded]:
-    """Results, up to the first that is an error, which is raised."""
-    for result in results:
-        if isinstance(result, CcaError):
-            raise result
-        yield result
+def or_raise(results: Generator[_Coded | CcaError, None, None]) -> list[_Coded]:
+    """All results, or the first that is an error, which is raised: no more is begun then."""
+    coded = []
+    with closing(results):
+        for result in results:
+            if isinstance(result, CcaError):
+                raise result
+            coded.append(result)
+    return coded
+
+
+def prepared(
+    items: Iterable[_Item], prepare: Callable[[_Item], _Prepared]
+) -> Iterator[_Prepared | CcaError]:
+    """`prepare` of each item; where that fails, the error in its place."""
+    for item in items:
+        try:
+            ready: _Prepared | CcaError = prepare(item)
+        except Exception as error:
+            ready = as_cca_error(error)
+        yield ready

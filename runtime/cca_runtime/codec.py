@@ -2,128 +2,71 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
-from cca_engines import (
-    DEFAULT_ENGINE,
-    Engine,
-    EngineError,
-    Precision,
-    engines_by_speed,
-    open_engine,
+from cca_core import DEFAULT_MAX_PIXELS, DecoderMachine, EncoderMachine, Model, StreamInfo
+from cca_engines import Engine, EngineError, fingerprint, fingerprint_backend
+from cca_engines.forked import Origin
+from cca_engines.host import HostMemory
+
+from cca_runtime.arguments import (
+    BY_SIZE,
+    MOST_THREADS,
+    Region,
+    as_region,
+    as_tile,
+    tile_side,
+    whole_number,
 )
-from numpy.typing import NDArray
-
-from cca_core import DEFAULT_MAX_PIXELS
-from cca_runtime.batches import code_or_explain, or_raise
-from cca_runtime.bundle import Bundle, open_bundle
-from cca_runtime.errors import BadInputError, CcaError, FailureError
-from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.memory import most_at_once
-from cca_runtime.padding import Padding, choose_padding, crop, padded_pixels
-from cca_runtime.part_coder import Tables
-from cca_runtime.pictures import Picture, Pixels, as_picture, check_size
+from cca_runtime.batches import code_or_explain, or_raise, prepared
+from cca_runtime.bundle import Bundle
+from cca_runtime.conformance import check_engine
+from cca_runtime.division import Division, choose_division, division_of
+from cca_runtime.errors import BadInputError, CcaError, FailureError, only_cca_errors
+from cca_runtime.graph_runner import GraphRunner, engine_failures
+from cca_runtime.host import EngineHost
+from cca_runtime.host_pool import HostPool
+from cca_runtime.memory import MemoryLedger, Work, needs_of
+from cca_runtime.pictures import Picture, Pixels
 from cca_runtime.pipeline import in_batches, run_in_order
-from cca_runtime.plans import plan_options
-from cca_runtime.session import Decoded, Encoded, Session, Stream, padded_size
-from cca_runtime.session_pool import SessionPool
+from cca_runtime.results import Decoded, Encoded
+from cca_runtime.sources import check_background, is_list, iterate, picture_from, stream_from
 from cca_runtime.stopwatch import Stopwatch
-from cca_runtime.streams import parse
-from cca_runtime.tiled_codec import TiledCodec
-from cca_runtime.tiling import (
-    BY_MEMORY,
-    MARGIN,
-    TILE_SIDE,
-    WINDOW_SIDE,
-    Tiling,
-    check_region,
-    check_tile,
-    choose_tiling,
-)
+from cca_runtime.streams import NO_LIMIT, core_errors, parse
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from cca_runtime.sources import PictureLike, StreamLike
 
-    PictureLike = NDArray[Any] | Image.Image | Picture
-
-FASTEST = "auto"
-"""As an engine: the fastest that works here."""
-
-Region: TypeAlias = tuple[int, int, int, int]
-"""A part of a picture: x and y of its left upper corner, width and height, in pixels."""
-
-_WORKERS = 2
+WORKERS = 2
 """Pictures under way at once: while the coder is at one, the engine runs another's graphs."""
 
 _BATCH_PIXELS = 1 << 24
 """Pictures in a batch have no more together."""
 
-_log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 _Coded = TypeVar("_Coded")
 
 
-def load(
-    path_or_name: str | os.PathLike[str] | None = None,
-    engine: str = DEFAULT_ENGINE,
-    *,
-    precision: Precision | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    workers: int = _WORKERS,
-    tile: int | str | None = BY_MEMORY,
-) -> Codec:
-    """Open a model.
+class Reopening(NamedTuple):
+    """How a codec is opened again, where it was pickled or copied to.
 
-    The first time a model in exact mode meets an engine on this machine, the engine
-    is compared with the bundle's fast conformance cases; one that compiles plans always is.
-
-    Args:
-        path_or_name: A bundle directory, the name of a model that ships with the
-            package, or None for the default model.
-        engine: The backend that runs the graphs; `auto` for the fastest that works here (why
-            others do not is logged).
-        precision: What it computes in where results need not be exact; None for its default.
-            `openvino` has `float32` and, on processors that have it, `bfloat16`.
-        max_pixels: Streams and pictures of more pixels than this, padding included,
-            are refused.
-        workers: Pictures that are coded at once, of a list or for threads; and tiles.
-        tile: Longest side, in pixels, of the tiles that pictures are encoded in: a multiple of
-            64, up to 16,320. `auto`: tiles of up to 3,072 for pictures that would take more than
-            their share of this machine's memory in one piece, as pictures do with None.
-            What is decoded is as the stream says.
-
-    Raises:
-        BadInputError: No such bundle, or it is broken; no such tile.
-        FailureError: The engine is unknown or not installed, cannot be used here, does not
-            have this precision, or does not compute the model exactly.
+    Attributes:
+        function: Called with the bundle's path, the engine's name and options.
+        options: Those that the codec itself does not know.
     """
-    bundle = open_bundle(path_or_name)
 
-    def opened(name: str) -> Codec:
-        try:
-            backend = open_engine(name, precision=precision, plans=plan_options(bundle))
-        except EngineError as error:
-            raise FailureError(str(error)) from error
-        codec = Codec(bundle, backend, max_pixels=max_pixels, workers=workers, tile=tile)
-        codec.check_engine()
-        return codec
+    function: Callable[[str, str, dict[str, Any]], Codec]
+    options: Mapping[str, Any]
 
-    if engine != FASTEST:
-        return opened(engine)
-    *faster, surest = engines_by_speed()
-    for name in faster:
-        try:
-            codec = opened(name)
-            codec.load_prior()
-            return codec
-        except FailureError as error:
-            _log.info("engine %s cannot be used: %s", name, error)
-    return opened(surest)
+
+class Stream(NamedTuple):
+    """A stream and what its header says."""
+
+    data: bytes
+    info: StreamInfo
 
 
 class Codec:
@@ -131,7 +74,10 @@ class Codec:
 
     Graphs are loaded when first needed, so a codec that only decodes never loads
     the analysis transform. Any number of threads may use it; `workers` of them code at a
-    time, the others wait.
+    time, the others wait. What it holds is freed with it: there is nothing to close.
+
+    A codec that `load` opened can be pickled and copied: it is opened again, from the path of
+    the bundle, wherever it lands. A child of `os.fork` cannot use its parent's: it loads its own.
     """
 
     def __init__(
@@ -140,63 +86,81 @@ class Codec:
         engine: Engine,
         *,
         max_pixels: int = DEFAULT_MAX_PIXELS,
-        workers: int = _WORKERS,
-        tile: int | str | None = BY_MEMORY,
+        workers: int = WORKERS,
+        tile: int | str | None = BY_SIZE,
+        reopening: Reopening | None = None,
     ) -> None:
-        if workers < 1:
-            raise BadInputError(f"{workers} workers cannot code pictures: give 1 or more")
-        check_tile(tile)
         self.bundle = bundle
         self.engine = engine
-        self.max_pixels = max_pixels
-        self.workers = workers
-        self._graphs = GraphRunner(bundle, engine)
-        self._tables = Tables(bundle)
-        first = Session(bundle, engine, self._graphs, self._tables)
-        self._sessions = SessionPool(first, workers)
-        self._sharing: SessionPool | None = None
+        self.max_pixels = whole_number(max_pixels, "max_pixels", 1)
+        self.workers = workers = whole_number(workers, "workers", 1, MOST_THREADS)
+        self._tile = as_tile(tile)
+        self._reopening = reopening
+        self._origin = Origin()
+        first = EngineHost(engine, GraphRunner(bundle, engine))
+        self._hosts = HostPool(first, workers)
+        self._sharing: HostPool | None = None
+        self._model: Model | None = None
         self._turn = threading.Lock()
-        self._tile = tile
-        at_once = most_at_once(bundle, *((s + 2 * MARGIN) ** 2 for s in (WINDOW_SIDE, TILE_SIDE)))
-        self._tiles = TiledCodec(bundle, self._sessions, max(1, min(workers, at_once)))
+        self._memory = MemoryLedger()
+        # What takes memory on a device is up to its engine.
+        self._in_host_memory = isinstance(engine, HostMemory)
+
+    def __reduce__(self) -> tuple[Callable[..., Codec], tuple[object, ...]]:
+        """To pickle and to copy: what `load` opens it again from, wherever that is.
+
+        Raises:
+            BadInputError: It was not opened by `load`.
+        """
+        if self._reopening is None:
+            raise BadInputError("only a codec that cca_runtime.load() opened can be copied")
+        options = {
+            **self._reopening.options,
+            "max_pixels": self.max_pixels,
+            "workers": self.workers,
+            "tile": self._tile,
+        }
+        return self._reopening.function, (str(self.bundle.path), self.engine.name, options)
 
     @overload
-    def encode(self, image: NDArray[Any] | Image.Image | Picture) -> bytes: ...
+    def encode(self, image: PictureLike) -> bytes: ...  # type: ignore[overload-overlap]
     @overload
-    def encode(self, image: Sequence[NDArray[Any] | Image.Image | Picture]) -> list[bytes]: ...
+    def encode(self, image: Sequence[PictureLike]) -> list[bytes]: ...
     def encode(self, image: PictureLike | Sequence[PictureLike]) -> bytes | list[bytes]:
         """Encode one picture, or each of a list (`encode_each`).
 
         Args:
-            image: numpy uint8 [H, W, 3] (or grey [H, W]), a PIL image, or a `Picture`.
+            image: numpy uint8 [H, W, 3] (or grey [H, W]), a PIL image, a `Picture`, or a
+                picture's file: its path (`str` too), or a file object that gives bytes.
 
         Returns:
             The stream, or a list of streams.
 
         Raises:
-            BadInputError: A picture the codec cannot store; see `pictures.from_pil`.
-            FailureError: The engine failed, for instance for lack of memory.
+            BadInputError: It is none of these, its file cannot be read, or it is a picture that
+                the codec cannot store (see `pictures.from_pil`) or has no memory for.
+            FailureError: The engine failed.
         """
-        if isinstance(image, Sequence):
-            return [encoded.data for encoded in or_raise(self.encode_each(image))]
-        return self.encode_picture(image).data
+        if is_list(image):
+            pictures = cast("Sequence[PictureLike]", image)
+            return [encoded.data for encoded in or_raise(self.encode_each(pictures))]
+        return self.encode_picture(cast("PictureLike", image)).data
 
     @overload
-    def decode(
-        self, data: bytes | bytearray | memoryview, *, region: Region | None = None
+    def decode(  # type: ignore[overload-overlap]
+        self, data: StreamLike, *, region: Region | None = None
     ) -> Pixels: ...
     @overload
-    def decode(self, data: Sequence[bytes]) -> list[Pixels]: ...
+    def decode(self, data: Sequence[StreamLike]) -> list[Pixels]: ...
     def decode(
-        self,
-        data: bytes | bytearray | memoryview | Sequence[bytes],
-        *,
-        region: Region | None = None,
+        self, data: StreamLike | Sequence[StreamLike], *, region: Region | None = None
     ) -> Pixels | list[Pixels]:
         """Decode one stream, or each of a list (`decode_each`).
 
         Args:
-            data: A whole stream, or several.
+            data: A whole stream: bytes in any object that shares them (`bytes`, `memoryview`,
+                numpy uint8 [N], `mmap`, ...), a path (`str` too), or a file object that gives
+                bytes. Or several.
             region: Of one stream, the part to decode: (x, y, width, height). Where the picture
                 is in tiles, only those are decoded that it takes.
 
@@ -205,15 +169,17 @@ class Codec:
 
         Raises:
             StreamError: The stream is damaged, truncated or of an unknown version.
-            BadInputError: It needs another model, engine or `max_pixels`, or the region is
-                not in the picture.
-            FailureError: The engine failed, for instance for lack of memory.
+            BadInputError: It is none of these, its file cannot be read, it needs another model,
+                engine or `max_pixels` or more memory than there is, or the region is not in the
+                picture.
+            FailureError: The engine failed.
         """
-        if isinstance(data, bytes | bytearray | memoryview):
-            return self.decode_stream(bytes(data), region=region).picture.pixels
+        if not is_list(data):
+            return self.decode_stream(cast("StreamLike", data), region=region).picture.pixels
         if region is not None:
             raise BadInputError("a region is of one picture: decode the streams one by one")
-        return [decoded.picture.pixels for decoded in or_raise(self.decode_each(data))]
+        streams = cast("Sequence[StreamLike]", data)
+        return [decoded.picture.pixels for decoded in or_raise(self.decode_each(streams))]
 
     def encode_each(
         self,
@@ -221,62 +187,65 @@ class Codec:
         *,
         background: str | None = None,
         reconstruct: bool = False,
-    ) -> Iterator[Encoded | CcaError]:
+    ) -> Generator[Encoded | CcaError, None, None]:
         """Encode pictures, several at once, while the results are used.
 
         Neighbours of one size go through an engine together where that is faster and
-        changes no stream. Pictures are taken a few ahead of the results.
+        changes no stream. Pictures are taken a few ahead of the results. To stop before the
+        end, close the iterator.
 
         Args:
-            images: As for `encode`.
+            images: As for `encode`. What iterating over them raises ends the results.
             background: As for `encode_picture`.
             reconstruct: As for `encode_picture`.
 
         Returns:
-            In the pictures' order; for one that fails, the error in its place.
+            In the pictures' order; for one that fails, whatever it failed of, the error in its
+            place.
+
+        Raises:
+            BadInputError: `images` is not iterable or a single picture, or the background is no
+                colour.
+            FailureError: The codec was loaded before this process was forked.
         """
+        self._check_process()
+        check_background(background)
 
-        def prepare(image: PictureLike) -> Picture | CcaError:
-            try:
-                return self._prepare(image, background)
-            except CcaError as error:
-                return error
-
-        def size(picture: Picture) -> tuple[int, int]:
-            height, width = picture.pixels.shape[:2]
-            left, top, right, bottom = choose_padding(height, width)
-            return left + width + right, top + height + bottom
+        def prepare(image: PictureLike) -> Picture:
+            return picture_from(image, background, self.max_pixels)
 
         def code(pictures: Sequence[Picture]) -> list[Encoded]:
             return self._encode(pictures, reconstruct, alongside=True)
 
-        return self._code_each(map(prepare, images), size, code)
+        pictures = prepared(iterate(images, "pictures"), prepare)
+        return self._code_each(pictures, self._division, code)
 
     def decode_each(
-        self, streams: Iterable[bytes | bytearray | memoryview]
-    ) -> Iterator[Decoded | CcaError]:
+        self, streams: Iterable[StreamLike]
+    ) -> Generator[Decoded | CcaError, None, None]:
         """Decode streams, several at once, while the results are used.
 
+        To stop before the end, close the iterator.
+
         Args:
-            streams: Taken a few ahead of the results.
+            streams: As for `decode`; taken a few ahead of the results. What iterating over them
+                raises ends the results.
 
         Returns:
-            In the streams' order; for one that fails, the error in its place.
-        """
+            In the streams' order; for one that fails, whatever it failed of, the error in its
+            place.
 
-        def prepare(data: bytes | bytearray | memoryview) -> Stream | CcaError:
-            try:
-                return self._parse(bytes(data))
-            except CcaError as error:
-                return error
+        Raises:
+            BadInputError: `streams` is not iterable, or a single stream.
+            FailureError: The codec was loaded before this process was forked.
+        """
+        self._check_process()
 
         def code(streams: Sequence[Stream]) -> list[Decoded]:
-            if any(stream.info.tiling for stream in streams):
-                return [self._decode(stream, None, alongside=True) for stream in streams]
-            with self._pool(alongside=True).take() as session:
-                return session.decode(streams)
+            return self._decode(streams, None, alongside=True)
 
-        return self._code_each(map(prepare, streams), lambda s: padded_size(s.info), code)
+        parsed = prepared(iterate(streams, "streams"), self._parse)
+        return self._code_each(parsed, lambda stream: division_of(stream.info), code)
 
     def encode_picture(
         self,
@@ -290,7 +259,7 @@ class Codec:
 
         Args:
             image: As for `encode`.
-            background: Colour to lay under a PIL image's transparent pixels.
+            background: Colour to lay under transparent pixels, of a PIL image or a file.
             reconstruct: Also run the synthesis, for `Encoded.reconstruction`.
             alongside: Whether other threads keep this codec busy meanwhile: an exact model
                 then runs on this thread's part of the cores, which is faster for all together.
@@ -299,17 +268,18 @@ class Codec:
             BadInputError: As `encode`.
             FailureError: As `encode`.
         """
-        picture = self._prepare(image, background)
-        (encoded,) = self._encode([picture], reconstruct, alongside=alongside)
-        return encoded
+        with self._errors():
+            picture = picture_from(image, background, self.max_pixels)
+            (encoded,) = self._encode([picture], reconstruct, alongside=alongside)
+            return encoded
 
     def decode_stream(
-        self, data: bytes, *, region: Region | None = None, alongside: bool = False
+        self, data: StreamLike, *, region: Region | None = None, alongside: bool = False
     ) -> Decoded:
         """Decode one stream with its metadata and timings.
 
         Args:
-            data: A whole stream.
+            data: As for `decode`.
             region: As for `decode`.
             alongside: As for `encode_picture`.
 
@@ -318,7 +288,10 @@ class Codec:
             BadInputError: As `decode`.
             FailureError: As `decode`.
         """
-        return self._decode(self._parse(data), region, alongside=alongside)
+        with self._errors():
+            asked = None if region is None else as_region(region)
+            (decoded,) = self._decode([self._parse(data)], asked, alongside=alongside)
+            return decoded
 
     def check_engine(self) -> None:
         """Compare the engine with the bundle's fast conformance cases, once on a machine.
@@ -329,8 +302,8 @@ class Codec:
             BadInputError: The bundle is broken.
             FailureError: The engine computes something else, or cannot run a graph.
         """
-        with self._sessions.take() as session:
-            session.check_engine()
+        with self._errors(), self._hosts.take() as host:
+            self._check(host)
 
     def load_prior(self) -> None:
         """Load the prior's graphs now rather than with the first picture.
@@ -339,97 +312,218 @@ class Codec:
             BadInputError: The bundle is broken.
             FailureError: The engine cannot load a graph.
         """
-        self._graphs.load(self.bundle.prior_graphs, Stopwatch())
+        with self._errors():
+            self._hosts.first.graphs.load(self.bundle.prior_graphs, Stopwatch())
 
-    def _pool(self, *, alongside: bool) -> SessionPool:
-        """Sessions for a picture by itself, or for those that are coded at the same time."""
-        if not alongside:
-            return self._sessions
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Of this package alone; one, before anything is waited for, in a child of `os.fork`.
+
+        The child has neither the engine's threads nor those that hold a lock.
+        """
+        with only_cca_errors():
+            self._check_process()
+            yield
+
+    def _check_process(self) -> None:
+        try:
+            self._origin.check("the codec")
+        except EngineError as error:
+            raise FailureError(str(error)) from error
+
+    def _check(self, host: EngineHost) -> None:
+        if self.bundle.entropy_mode == "exact":
+            with engine_failures(host.engine):
+                check_engine(self.bundle, host)
+
+    def _pool(self, division: Division, *, alongside: bool) -> HostPool:
+        """Hosts for a picture by itself, or for those that are coded at the same time."""
+        # A large picture keeps several workers busy by itself.
+        if not alongside or not division.whole:
+            return self._hosts
         with self._turn:
             if self._sharing is None:
                 self._sharing = self._share_engine()
             return self._sharing
 
-    def _share_engine(self) -> SessionPool:
+    def _share_engine(self) -> HostPool:
         # A float prior's results may depend on the number of threads.
         if self.workers == 1 or self.bundle.entropy_mode != "exact":
-            return self._sessions
+            return self._hosts
         engine = self.engine.among(self.workers)
         if engine is self.engine:
-            return self._sessions
+            return self._hosts
         if engine is None:
-            with self._sessions.take() as session:
-                return SessionPool(session.twin(), 1)
-        graphs = GraphRunner(self.bundle, engine)
-        session = Session(self.bundle, engine, graphs, self._tables)
-        session.check_engine()
-        return SessionPool(session, self.workers)
+            with self._hosts.take() as host:
+                return HostPool(host.twin(), 1)
+        host = EngineHost(engine, GraphRunner(self.bundle, engine))
+        self._check(host)
+        return HostPool(host, self.workers)
 
-    def _prepare(self, image: PictureLike, background: str | None) -> Picture:
-        picture = as_picture(image, background, self.max_pixels)
+    def _division(self, picture: Picture) -> Division:
         height, width = picture.pixels.shape[:2]
-        check_size(width, height, self.max_pixels)
-        return picture
+        return choose_division(width, height, tile_side(self._tile))
 
     def _encode(
         self, pictures: Sequence[Picture], reconstruct: bool, *, alongside: bool
     ) -> list[Encoded]:
-        """Encode pictures that have one size when padded."""
-        tiling = self._choose_tiling(*pictures[0].pixels.shape[:2])
-        if tiling is not None:
-            return [self._tiles.encode(p, tiling, reconstruct=reconstruct) for p in pictures]
-        with self._pool(alongside=alongside).take() as session:
-            return session.encode(pictures, reconstruct=reconstruct)
+        """Encode pictures that go through the engine together."""
+        division = self._division(pictures[0])
+        pool = self._pool(division, alongside=alongside)
+        height, width = pictures[0].pixels.shape[:2]
+        graphs = ["analysis", *self.bundle.prior_graphs, *(["synthesis"] if reconstruct else [])]
+        work = Work.encoding(width, height, len(pictures), reconstruct=reconstruct)
+        with self._room(work, division) as workers, core_errors():
+            watch = self._prepare(pool, graphs)
+            machine = EncoderMachine(
+                self._read_model(watch),
+                [(own.pixels, own.icc, own.exif, own.xmp) for own in pictures],
+                tile_side=tile_side(self._tile),
+                reconstruct=reconstruct,
+                fingerprint=self._fingerprint(pool),
+                max_pixels=min(self.max_pixels, NO_LIMIT),
+                workers=workers,
+            )
+            seconds = {**watch.seconds, **pool.drive(machine, workers)}
+            results = machine.finish()
+        shares = {stage: value / len(pictures) for stage, value in seconds.items()}
+        return [
+            Encoded(data, info, reconstruction, picture.notes, shares)
+            for picture, (info, data, reconstruction) in zip(pictures, results, strict=True)
+        ]
 
-    def _choose_tiling(self, height: int, width: int) -> Tiling | None:
-        side = self._tile
-        if isinstance(side, str):
-            pixels = padded_pixels(height, width)
-            enough = most_at_once(self.bundle, pixels, pixels) >= self.workers
-            side = None if enough else TILE_SIDE
-        if side is None:
+    def _decode(
+        self, streams: Sequence[Stream], region: Region | None, *, alongside: bool
+    ) -> list[Decoded]:
+        """Decode streams whose pictures go through the engine together, or a part of one."""
+        division = division_of(streams[0].info)
+        pool = self._pool(division, alongside=alongside)
+        for stream in streams:
+            self._check_engine_of(stream.info, pool)
+        # First of all: what cannot be decoded costs no memory.
+        with core_errors():
+            machine = self._decoder(streams, region, pool, 1)
+        info = streams[0].info
+        width, height = (info.width, info.height) if region is None else region[2:]
+        work = Work.decoding(width, height, len(streams), region=region is not None)
+        with self._room(work, division) as workers, core_errors():
+            watch = self._prepare(pool, [*self.bundle.prior_graphs, "synthesis"])
+            if workers > 1:
+                machine = self._decoder(streams, region, pool, workers)
+            seconds = {**watch.seconds, **pool.drive(machine, workers)}
+            results = machine.finish()
+        shares = {stage: value / len(streams) for stage, value in seconds.items()}
+        return [
+            Decoded(Picture(pixels, own.icc, own.exif, own.xmp), shares) for own, pixels in results
+        ]
+
+    def _decoder(
+        self, streams: Sequence[Stream], region: Region | None, pool: HostPool, workers: int
+    ) -> DecoderMachine:
+        return DecoderMachine(
+            self._read_model(Stopwatch()),
+            [stream.data for stream in streams],
+            region=_within(region, streams[0].info),
+            fingerprint=self._fingerprint(pool),
+            max_pixels=min(self.max_pixels, NO_LIMIT),
+            workers=workers,
+        )
+
+    def _prepare(self, pool: HostPool, graphs: Sequence[str]) -> Stopwatch:
+        """Load graphs together: engines compile each on one thread."""
+        watch = Stopwatch()
+        pool.first.graphs.load(graphs, watch)
+        return watch
+
+    def _read_model(self, watch: Stopwatch) -> Model:
+        with self._turn:
+            if self._model is None:
+                with watch.stage("load"):
+                    self._model = self.bundle.read_model()
+            return self._model
+
+    def _fingerprint(self, pool: HostPool) -> bytes | None:
+        """What stands for the engine in native mode."""
+        if self.bundle.entropy_mode == "exact":
             return None
-        left, top, right, bottom = choose_padding(height, width)
-        return choose_tiling(left + width + right, top + height + bottom, side)
+        host = pool.first
+        return fingerprint(host.engine, host.graphs.identities(self.bundle.prior_graphs))
 
-    def _decode(self, stream: Stream, region: Region | None, *, alongside: bool) -> Decoded:
-        whole = (0, 0, stream.info.width, stream.info.height)
-        if region is not None:
-            check_region(region, *whole[2:])
-        if stream.info.tiling is not None:
-            return self._tiles.decode(stream, region or whole)
-        with self._pool(alongside=alongside).take() as session:
-            (decoded,) = session.decode([stream])
-        if region is None:
-            return decoded
-        x, y, width, height = region
-        rest = Padding(x, y, whole[2] - x - width, whole[3] - y - height)
-        pixels = crop(decoded.picture.pixels, rest)
-        return replace(decoded, picture=replace(decoded.picture, pixels=pixels))
+    def _check_engine_of(self, info: StreamInfo, pool: HostPool) -> None:
+        """Refuse a stream in native mode that another engine made, by the engine's name.
 
-    def _parse(self, data: bytes) -> Stream:
-        return Stream(*parse(data, max_pixels=self.max_pixels))
+        Raises:
+            BadInputError: It is one.
+        """
+        own = self._fingerprint(pool)
+        if info.fingerprint is None or own is None or info.fingerprint == own:
+            return
+        raise BadInputError(
+            f"the stream can only be decoded by the engine that made it: "
+            f"{fingerprint_backend(info.fingerprint)} with fingerprint {info.fingerprint.hex()}; "
+            f"this is {own.hex()} ({self.engine.description})"
+        )
+
+    @contextmanager
+    def _room(self, work: Work, division: Division) -> Iterator[int]:
+        """Memory for work on a picture: as many workers at once as there is some for."""
+        workers = 1 if division.whole else self.workers
+        room: AbstractContextManager[int] = nullcontext(0)
+        if self._in_host_memory:
+            needs = needs_of(self.bundle, work, division, workers)
+            room = self._memory.grant(needs, work.what(division), work.advice(division))
+        with room as choice:
+            yield workers - choice
+
+    def _parse(self, data: StreamLike) -> Stream:
+        content = stream_from(data, self.max_pixels)
+        info, _ = parse(content, max_pixels=self.max_pixels)
+        return Stream(content, info)
 
     def _code_each(
         self,
         items: Iterable[_Item | CcaError],
-        size: Callable[[_Item], tuple[int, int]],
+        division: Callable[[_Item], Division],
         code: Callable[[Sequence[_Item]], list[_Coded]],
-    ) -> Iterator[_Coded | CcaError]:
-        """Run `code` on batches of items whose padded `size` is the same."""
+    ) -> Generator[_Coded | CcaError, None, None]:
+        """Run `code` on batches of items that go through the engine together."""
 
-        def key(item: _Item | CcaError) -> tuple[int, int] | None:
-            return None if isinstance(item, CcaError) else size(item)
+        def key(item: _Item | CcaError) -> Division | None:
+            return None if isinstance(item, CcaError) else division(item)
 
         def most(item: _Item | CcaError) -> int:
             # A float prior's results may depend on the batch, and the decoder's is another.
             if isinstance(item, CcaError) or self.bundle.entropy_mode != "exact":
                 return 1
-            width, height = size(item)
-            return min(self.engine.batch, max(1, _BATCH_PIXELS // (width * height)))
+            own = division(item)
+            return min(self.engine.batch, max(1, _BATCH_PIXELS // own.pixels)) if own.whole else 1
 
         def work(batch: Sequence[_Item | CcaError]) -> list[_Coded | CcaError]:
             return code_or_explain(batch, code)
 
-        for results in run_in_order(work, in_batches(items, key, most), self.workers):
-            yield from results
+        with closing(run_in_order(work, in_batches(items, key, most), self.workers)) as batches:
+            for results in batches:
+                yield from results
+                self._check_process()
+
+
+def _within(region: Region | None, info: StreamInfo) -> Region | None:
+    """A region that is inside the picture, as the core takes it.
+
+    Raises:
+        BadInputError: It is not.
+    """
+    if region is None:
+        return None
+    x, y, width, height = region
+    if (
+        min(x, y) < 0
+        or min(width, height) < 1
+        or x + width > info.width
+        or y + height > info.height
+    ):
+        raise BadInputError(
+            f"the region {x},{y},{width},{height} (x, y, width, height) is not in the picture, "
+            f"which has {info.width}x{info.height} pixels"
+        )
+    return region

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-import numpy as np
+from cca_core import ConformanceCase, PriorMachine
 from cca_engines import (
     DEFAULT_ENGINE,
     Engine,
@@ -27,9 +26,10 @@ from numpy.typing import NDArray
 from cca_runtime.bundle import Bundle
 from cca_runtime.errors import BadInputError, FailureError
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.prior_loop import RunGraph, run_prior
+from cca_runtime.host import EngineHost
 from cca_runtime.stopwatch import Stopwatch
-from cca_runtime.vectors import Case, CaseInputs, ConformanceVectors
+from cca_runtime.streams import core_errors
+from cca_runtime.vectors import ConformanceVectors
 from cca_runtime.verified import VerifiedMark
 
 
@@ -78,29 +78,30 @@ def verify(bundle: Bundle, engine: Engine) -> Verification:
         FailureError: The engine cannot load or run a graph.
     """
     vectors = conformance_of(bundle)
-    return _run_cases(bundle, engine, GraphRunner(bundle, engine), vectors, vectors.cases)
+    host = EngineHost(engine, GraphRunner(bundle, engine))
+    return _run_cases(bundle, host, vectors, vectors.cases)
 
 
-def check_engine(bundle: Bundle, engine: Engine, graphs: GraphRunner) -> None:
+def check_engine(bundle: Bundle, host: EngineHost) -> None:
     """Run the fast conformance cases, unless this engine has passed them on this machine.
 
     Args:
         bundle: A bundle in exact mode.
-        engine: The engine that is to run it.
-        graphs: The bundle's graphs on that engine; what is loaded stays with it.
+        host: The engine that is to run it; what graphs are loaded stay with it.
 
     Raises:
         BadInputError: The bundle is broken.
         FailureError: The engine computes something else, or cannot run a graph.
     """
     vectors = conformance_of(bundle)
+    engine = host.engine
     # Plans are compiled on the user's machine, anew with each driver: no note outlives them.
     mark = VerifiedMark(bundle, engine) if engine.deterministic else None
     if mark and mark.is_set():
         return
     fast = [case for case in vectors.cases if case.fast]
-    graphs.load(bundle.prior_graphs, Stopwatch())
-    verification = _run_cases(bundle, engine, graphs, vectors, fast)
+    host.graphs.load(bundle.prior_graphs, Stopwatch())
+    verification = _run_cases(bundle, host, vectors, fast)
     for mismatch in verification.mismatches:
         raise FailureError(
             f"engine {engine.name} does not compute model '{bundle.name}' exactly: "
@@ -127,34 +128,22 @@ def conformance_of(bundle: Bundle) -> ConformanceVectors:
 
 def _run_cases(
     bundle: Bundle,
-    engine: Engine,
-    graphs: GraphRunner,
+    host: EngineHost,
     vectors: ConformanceVectors,
-    cases: Sequence[Case],
+    cases: Sequence[ConformanceCase],
 ) -> Verification:
-    run = partial(graphs.run, watch=Stopwatch())
     result = Verification()
+    model = bundle.read_model()
     for case, inputs in zip(cases, vectors.read(cases), strict=True):
-        compare = _Comparison(case.digests, run, engine, bundle, result.compared)
-        try:
-            _run_loop(compare, engine, bundle, inputs)
-        except _DifferenceError as difference:
-            result.mismatches.append(difference.on(case.name))
+        digests = dict(zip(bundle.prior_graphs, case.digests, strict=True))
+        comparing = _ComparingHost(host, bundle, digests, result.compared)
+        with core_errors():
+            machine = PriorMachine(model, inputs.z_symbols, symbols=inputs.symbols)
+            try:
+                comparing.drive(machine)
+            except _DifferenceError as difference:
+                result.mismatches.append(difference.on(case.name))
     return result
-
-
-def _run_loop(run: RunGraph, engine: Engine, bundle: Bundle, inputs: CaseInputs) -> None:
-    first_channel = np.cumsum([0, *bundle.group_sizes])
-
-    def code_group(
-        group: int,
-        indexes: NDArray[np.uint8],  # noqa: ARG001 - the symbols are given
-        means: Tensor,  # noqa: ARG001
-    ) -> NDArray[np.int32]:
-        return inputs.symbols[:, first_channel[group] : first_channel[group + 1]]
-
-    sizes, averaging = bundle.group_sizes, bundle.averaging_graphs
-    run_prior(run, engine, sizes, inputs.z_symbols, code_group, averaging=averaging)
 
 
 class _DifferenceError(Exception):
@@ -168,29 +157,31 @@ class _DifferenceError(Exception):
         return Mismatch(case, self._graph, self._values, self._differing)
 
 
-@dataclass(frozen=True)
-class _Comparison:
+class _ComparingHost(EngineHost):
     """Runs graphs, and compares the outputs of each with its digest."""
 
-    digests: Mapping[str, str]
-    run: RunGraph
-    engine: Engine
-    bundle: Bundle
-    compared: dict[str, int]
+    def __init__(
+        self,
+        host: EngineHost,
+        bundle: Bundle,
+        digests: Mapping[str, str],
+        compared: dict[str, int],
+    ) -> None:
+        super().__init__(host.engine, host.graphs)
+        self._bundle = bundle
+        self._digests = digests
+        self._compared = compared
 
-    def __call__(
-        self, name: str, inputs: dict[str, Tensor], into: Mapping[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        outputs = self.run(name, inputs, into)
-        arrays = {output: self.engine.to_host(tensor) for output, tensor in outputs.items()}
-        if not _has_digest(arrays, self.digests[name]):
+    def ran(self, name: str, inputs: dict[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        """Raise a `_DifferenceError` unless the outputs are those expected."""
+        arrays = {key: self.engine.to_host(outputs[key]) for key in self._bundle.outputs[name]}
+        if not _has_digest(arrays, self._digests[name]):
             given = {key: self.engine.to_host(tensor) for key, tensor in inputs.items()}
-            expected = _run_reference(self.bundle, name, given)
-            known = expected is not None and _has_digest(expected, self.digests[name])
+            expected = _run_reference(self._bundle, name, given)
+            known = expected is not None and _has_digest(expected, self._digests[name])
             differing = _differing(arrays, expected) if expected and known else None
             raise _DifferenceError(name, _size(arrays), differing)
-        self.compared[name] = self.compared.get(name, 0) + _size(arrays)
-        return outputs
+        self._compared[name] = self._compared.get(name, 0) + _size(arrays)
 
 
 def _has_digest(arrays: Mapping[str, NDArray[Any]], expected: str) -> bool:

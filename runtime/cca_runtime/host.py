@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from cca_core import Binding
 from cca_engines import Engine, Tensor
 from numpy.typing import NDArray
 
 from cca_runtime.errors import BadInputError
 from cca_runtime.graph_runner import GraphRunner, engine_failures
+
+if TYPE_CHECKING:
+    from cca_core import Binding
 
 _STAGES = {"analysis": "analysis", "synthesis": "synthesis"}
 """Where the time of a graph counts; that of all others is the prior's."""
@@ -43,6 +45,16 @@ class EngineHost:
         self._seconds: dict[str, float] = {}
         self._stage = "prior"
 
+    def twin(self) -> EngineHost:
+        """A host for another thread, with the same graphs.
+
+        Raises:
+            FailureError: The engine has no room for another.
+        """
+        with engine_failures(self.engine):
+            engine = self.engine.twin()
+        return EngineHost(engine, self.graphs.twin(engine))
+
     def drive(self, machine: Machine, worker: int = 0) -> Mapping[str, float]:
         """Do all of a worker's steps.
 
@@ -57,9 +69,8 @@ class EngineHost:
         start = time.perf_counter()
         self._seconds = {}
         try:
-            with engine_failures(self.engine):
-                while machine.step(worker, self):
-                    pass
+            while machine.step(worker, self):
+                pass
         finally:
             self._tensors.clear()
         elapsed = time.perf_counter() - start
@@ -69,13 +80,15 @@ class EngineHost:
     def upload(self, slot: int, array: NDArray[Any]) -> None:
         """As `cca_core.Host`."""
         start = time.perf_counter()
-        self._tensors[slot] = self.engine.to_device(array)
+        with engine_failures(self.engine):
+            self._tensors[slot] = self.engine.to_device(array)
         self._count(start)
 
     def allocate(self, slot: int, dtype: str, shape: tuple[int, ...]) -> None:
         """As `cca_core.Host`."""
         start = time.perf_counter()
-        self._tensors[slot] = self.engine.empty(shape, np.dtype(dtype))
+        with engine_failures(self.engine):
+            self._tensors[slot] = self.engine.empty(shape, np.dtype(dtype))
         self._count(start)
 
     def run(self, graph: int, inputs: list[Binding], outputs: list[Binding]) -> None:
@@ -87,17 +100,25 @@ class EngineHost:
         into = {binding[0]: self._bound(binding) for binding in outputs if binding[2] is not None}
         given = self.graphs.run(name, values, into)
         for output, slot, row, dtype, shape in outputs:
-            tensor = given.get(output)
-            if tensor is None or tuple(tensor.shape) != shape or tensor.dtype != dtype:
-                raise BadInputError(_describe(name, output, tensor, dtype, shape))
+            tensor = given[output]
+            if tensor.dtype != dtype or tuple(tensor.shape) != shape:
+                raise BadInputError(
+                    f"broken bundle: graph '{name}' gives '{output}' as {tensor.dtype} "
+                    f"{list(tensor.shape)}, expected {dtype} {list(shape)}"
+                )
             if row is None:
                 self._tensors[slot] = tensor
+        self.ran(name, values, given)
         self._count(start)
+
+    def ran(self, name: str, inputs: dict[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        """Called after each graph; for those who look at what graphs compute."""
 
     def download(self, slot: int) -> NDArray[Any]:
         """As `cca_core.Host`."""
         start = time.perf_counter()
-        array = np.ascontiguousarray(self.engine.to_host(self._tensors[slot]))
+        with engine_failures(self.engine):
+            array = np.ascontiguousarray(self.engine.to_host(self._tensors[slot]))
         self._count(start)
         return array
 
@@ -113,15 +134,3 @@ class EngineHost:
     def _count(self, start: float) -> None:
         elapsed = time.perf_counter() - start
         self._seconds[self._stage] = self._seconds.get(self._stage, 0.0) + elapsed
-
-
-def _describe(
-    graph: str, output: str, tensor: Tensor | None, dtype: str, shape: tuple[int, ...]
-) -> str:
-    expected = f"expected {dtype} {list(shape)}"
-    if tensor is None:
-        return f"broken bundle: graph '{graph}' has no output '{output}', {expected}"
-    return (
-        f"broken bundle: graph '{graph}' gives '{output}' as {tensor.dtype} "
-        f"{list(tensor.shape)}, {expected}"
-    )

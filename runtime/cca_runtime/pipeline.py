@@ -38,7 +38,8 @@ def run_in_order(
     try:
         for item in items:
             pending.append(pool.submit(work, item))
-            if len(pending) > ahead:
+            # What is done need not wait for the next item, which may be long in coming.
+            while len(pending) > ahead or (pending and pending[0].done()):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -52,9 +53,12 @@ def in_batches(
     """Neighbours with equal keys, at most `most` of the first one together; order is kept."""
     batch: list[_Item] = []
     for item in items:
-        if batch and (key(item) != key(batch[0]) or len(batch) >= most(batch[0])):
+        if batch and key(item) != key(batch[0]):
             yield batch
             batch = []
         batch.append(item)
+        if len(batch) >= most(batch[0]):  # before the next is asked for
+            yield batch
+            batch = []
     if batch:
         yield batch

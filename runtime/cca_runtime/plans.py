@@ -21,14 +21,19 @@ _STRIDES = {
 _log = logging.getLogger(__name__)
 
 
-def plan_options(bundle: Bundle) -> PlanOptions:
+def plan_options(bundle: Bundle, *, trust: bool = False) -> PlanOptions:
     """Where plans for a bundle lie, and which to build that are not there.
 
     Those take one picture of 64x64 to eight of 1920x1920, as `cca-export` makes them too if it
     is not told otherwise, and are quickest at one of 768x512.
+
+    Args:
+        bundle: The bundle.
+        trust: Whether to use the plans inside it, which are code.
     """
     shapes = ShapeRange(_sizes(1, 64, 64), _sizes(1, 512, 768), _sizes(8, 1920, 1920))
-    return PlanOptions(shapes, [bundle.plans], _log.warning)
+    trusted, others = ([bundle.plans], []) if trust else ([], [bundle.plans])
+    return PlanOptions(shapes, trusted, others, say=_log.warning, note=_log.info)
 
 
 def _sizes(batch: int, height: int, width: int) -> dict[str, int]:

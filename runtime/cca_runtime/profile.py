@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import resource
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cca_console.ending import temporary_folder
 from cca_engines import Engine, Graph, Tensor
 from cca_engines.engine import Array, Precision
 from numpy.typing import DTypeLike
 
 from cca_runtime.bundle import Bundle
 from cca_runtime.codec import Codec
-from cca_runtime.picture_files import format_picture
-from cca_runtime.pictures import read_picture
+from cca_runtime.pictures import format_picture, read_picture
 from cca_runtime.stopwatch import Stopwatch
 
 TRANSFER = "transfer"
@@ -67,8 +66,8 @@ def profile(bundle: Bundle, engine: Engine, picture: bytes, repeat: int) -> Prof
     counted = _CountedEngine(engine)
     codec = Codec(bundle, counted, workers=1)
     runs: dict[str, list[Seconds]] = {"encode": [], "decode": []}
-    with tempfile.TemporaryDirectory(prefix="cca-") as folder:
-        source, stream, output = (Path(folder, name) for name in ("in", "out.cca", "out.png"))
+    with temporary_folder("cca-") as folder:
+        source, stream, output = (folder / name for name in ("in", "out.cca", "out.png"))
         source.write_bytes(picture)
         for _ in range(repeat + 1):
             runs["encode"].append(
@@ -119,7 +118,7 @@ def _decode(codec: Codec, source: Path, target: Path, watch: Stopwatch) -> Mappi
         data = source.read_bytes()
     decoded = codec.decode_stream(data)
     with watch.stage("write"):
-        target.write_bytes(format_picture(decoded.picture, ".png"))
+        target.write_bytes(format_picture(decoded.picture, ".png").data)
     return decoded.seconds
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -13,11 +13,6 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._inner: list[float] = []
-
-    def add(self, other: Stopwatch) -> None:
-        """Count what another one, of another thread for instance, has counted."""
-        for name, seconds in other.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -32,3 +27,12 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + elapsed - inner
             if self._inner:
                 self._inner[-1] += elapsed
+
+
+def add_seconds(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Seconds by stage, added up."""
+    total: dict[str, float] = {}
+    for part in parts:
+        for name, seconds in part.items():
+            total[name] = total.get(name, 0.0) + seconds
+    return total

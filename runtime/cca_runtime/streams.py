@@ -1,4 +1,4 @@
-"""The native core's stream errors as this package's own."""
+"""Streams, and the native core's errors as this package's own."""
 
 from __future__ import annotations
 
@@ -6,27 +6,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import cca_core
-from cca_runtime.errors import BadInputError, StreamError
+from cca_core import StreamInfo
+
+from cca_runtime.errors import BadInputError, FailureError, StreamError
 
 NO_LIMIT = 1 << 33
 """More pixels than any stream can claim."""
 
 
 @contextmanager
-def stream_errors() -> Iterator[None]:
-    """Raise the core's `StreamError` as a `BadInputError`, which all bad input is."""
+def core_errors() -> Iterator[None]:
+    """Raise what the core refuses as what it is to a user.
+
+    Raises:
+        StreamError: A stream is damaged, truncated, or of an unknown version.
+        BadInputError: A limit, a stream of another model, a broken bundle, or an argument.
+        FailureError: The model or the engine failed.
+    """
     try:
         yield
     except cca_core.LimitError as error:
         raise BadInputError(f"{error} (--max-pixels)") from error
     except cca_core.StreamError as error:
         raise StreamError(str(error)) from error
+    except cca_core.BundleError as error:
+        raise BadInputError(f"broken bundle: {error}") from error
+    except cca_core.ForeignStreamError as error:
+        raise BadInputError(str(error)) from error
+    except (cca_core.LatentsError, cca_core.InexactError, cca_core.StateError) as error:
+        raise FailureError(str(error)) from error
 
 
 def parse(
     data: bytes, *, max_pixels: int = cca_core.DEFAULT_MAX_PIXELS
-) -> tuple[cca_core.StreamInfo, bytes]:
-    """The header, with metadata, and the coder's payload of a stream.
+) -> tuple[StreamInfo, bytes]:
+    """The header of a stream, with metadata, and its payload; all of the stream is checked.
 
     Args:
         data: The whole stream.
@@ -36,5 +50,5 @@ def parse(
         BadInputError: The picture has more than `max_pixels`.
         StreamError: The stream is damaged, truncated, or of an unknown version.
     """
-    with stream_errors():
+    with core_errors():
         return cca_core.parse_stream(data, max_pixels=min(max_pixels, NO_LIMIT))

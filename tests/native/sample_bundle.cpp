@@ -48,12 +48,36 @@ std::string hash(std::string_view content) {
 std::string graph(const std::string& name, const std::string& inputs) {
     std::ostringstream text;
     text << '"' << name << R"(": {"file": "graphs/)" << name << R"(.onnx", "sha256": ")"
-         << hash(name) << R"(", "bytes": )" << name.size() << R"(, "inputs": {)" << inputs
-         << R"(}, "outputs": {}})";
+         << hash(sample_graph(name)) << R"(", "bytes": )" << sample_graph(name).size()
+         << R"(, "inputs": {)" << inputs << R"(}, "outputs": {}})";
+    return text.str();
+}
+
+// One case, with digests of whatever.
+std::string conformance() {
+    const std::string digest = hash("digest");
+    std::ostringstream text;
+    text << R"("conformance": {"file": "conformance.npz", "sha256": ")" << digest
+         << R"(", "bytes": 10, "cases": [{"name": "case-1", "batch": 2, "latent_height": 4,
+ "latent_width": 8, "fast": true, "digests": {)";
+    for (const char* name : {"prior_0", "prior_1", "prior_2"}) {
+        text << '"' << name << R"(": ")" << digest << (name[6] == '2' ? "\"" : "\", ");
+    }
+    text << "}}]}";
     return text.str();
 }
 
 }  // namespace
+
+std::string sample_graph(const std::string& name) {
+    const auto length = [](std::size_t size) { return std::string(1, static_cast<char>(size)); };
+    std::string graph = "\x12";
+    graph += length(name.size());
+    graph += name;
+    std::string model = "\x08\x08\x42\x02\x10\x12\x3a";  // versions of the file and the operators
+    model += length(graph.size());
+    return model + graph;
+}
 
 Bytes sample_tables() {
     Bytes file{0x89, 'C', 'C', 'T', 1, 0, 0, 0};
@@ -69,7 +93,7 @@ std::string sample_manifest(const Bytes& tables, const std::string& mode) {
     identity << "cca-model-1\n";
     graphs << graph("analysis", "") << ",\n  " << graph("synthesis", "");
     for (const std::string name : {"prior_0", "prior_1", "prior_2"}) {
-        identity << name << ' ' << hash(name) << '\n';
+        identity << name << ' ' << hash(sample_graph(name)) << '\n';
         graphs << ",\n  " << graph(name, name != "prior_2" ? R"("averages": {})" : "");
     }
     identity << "tables " << tables_hash << '\n';
@@ -83,7 +107,8 @@ std::string sample_manifest(const Bytes& tables, const std::string& mode) {
  "graphs": {)"
              << graphs.str() << R"(},
  "tables": {"file": "tables.bin", "sha256": ")"
-             << tables_hash << R"(", "bytes": )" << tables.size() << "}\n}";
+             << tables_hash << R"(", "bytes": )" << tables.size() << "}"
+             << (mode == "exact" ? ",\n " + conformance() : "") << "\n}";
     return manifest.str();
 }
 

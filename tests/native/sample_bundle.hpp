@@ -13,6 +13,9 @@ namespace cca::test {
 
 using Bytes = std::vector<std::uint8_t>;
 
+/// The content of a graph's file: nothing but the name.
+std::string sample_graph(const std::string& name);
+
 /// The content of a `tables.bin`: four gaussian tables of 3, 5, 9 and 41 symbols around 0, and two
 /// of 7 and 1 symbols for the hyper-latents.
 Bytes sample_tables();

@@ -7,10 +7,11 @@ call; here calls return values, and what goes wrong is an `EngineError` that say
 from __future__ import annotations
 
 import importlib
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from cca_engines.cuda.failures import OutOfMemoryError, describe_failure
 from cca_engines.engine import EngineError
+from cca_engines.forked import Origin
 
 Handle: TypeAlias = Any
 """A stream, a captured graph or one that can be launched: opaque, `int()` gives its address."""
@@ -18,6 +19,9 @@ Handle: TypeAlias = Any
 
 class CudaRuntime:
     """CUDA on the first GPU that the environment variable CUDA_VISIBLE_DEVICES leaves visible."""
+
+    # Where it answered first. It never does in a process that was forked from there.
+    _origin: ClassVar[Origin | None] = None
 
     def __init__(self, library: Any) -> None:
         self._library = library
@@ -124,12 +128,17 @@ class CudaRuntime:
 
     def _call(self, function: str, *arguments: Any) -> Any:
         """What a function of the library returns after its status; several values as a tuple."""
+        if self._origin is not None:
+            self._origin.check(
+                "CUDA", "it works in none that is forked, start it by spawning, or use the CPU"
+            )
         try:
             status, *values = getattr(self._library, function)(*arguments)
         except RuntimeError as error:  # from releases that load the driver's library themselves
             message = describe_failure(self._library, "cudaErrorInsufficientDriver")
             raise EngineError(message) from error
         if status == self._library.cudaError_t.cudaSuccess:
+            CudaRuntime._origin = self._origin or Origin()
             return values[0] if len(values) == 1 else tuple(values)
         message = describe_failure(self._library, status.name)
         if status == self._library.cudaError_t.cudaErrorMemoryAllocation:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from cca_engines.cuda.memory import CudaMemory
 from cca_engines.engine import EngineError
+from cca_engines.forked import Owned
 from cca_engines.tensorrt.cuda_graphs import CudaGraphs
 from cca_engines.tensorrt.loaded import LoadedPlan
 from cca_engines.tensorrt.messages import Messages
@@ -43,19 +44,18 @@ class Context:
         self._plan = plan
         self._stream = memory.stream
         self._graphs = CudaGraphs(memory.runtime, memory.stream) if record else None
-        self._context = plan.create_context()
+        context = plan.create_context()
+        self._context = Owned(context, f"engine '{plan.library.name}'")
         self._bound: tuple[int, ...] | None = None
         self._has_run = False
         with plan.library.log.listen() as messages:
             for name, shape in shapes.items():
-                if not self._context.set_input_shape(name, shape):
+                if not context.set_input_shape(name, shape):
                     raise plan.failure(f"refuses '{name}' of shape {list(shape)}", messages)
-            self.outputs = {
-                name: tuple(self._context.get_tensor_shape(name)) for name in plan.outputs
-            }
+            self.outputs = {name: tuple(context.get_tensor_shape(name)) for name in plan.outputs}
             if any(side < 0 for shape in self.outputs.values() for side in shape):
                 raise plan.failure(f"does not tell its outputs' shapes, {self.outputs}", messages)
-            self.working_memory: int = self._context.update_device_memory_size_for_shapes()
+            self.working_memory: int = context.update_device_memory_size_for_shapes()
 
     def run(self, tensors: Mapping[str, int], working_memory: int) -> None:
         """Put one run on the stream.
@@ -74,7 +74,7 @@ class Context:
                 if memory != self._bound:
                     self._bind(tensors, working_memory, messages)
                     self._bound = memory
-                if not self._context.execute_async_v3(int(self._stream.handle)):
+                if not self._context.get().execute_async_v3(int(self._stream.handle)):
                     raise self._plan.failure("failed", messages)
 
         if self._graphs is None:
@@ -88,9 +88,10 @@ class Context:
 
     def _bind(self, tensors: Mapping[str, int], working_memory: int, messages: Messages) -> None:
         self._bound = None
-        self._context.set_device_memory(working_memory, self.working_memory)
+        context = self._context.get()
+        context.set_device_memory(working_memory, self.working_memory)
         for name, address in tensors.items():
-            if not self._context.set_tensor_address(name, address):
+            if not context.set_tensor_address(name, address):
                 raise self._plan.failure(f"refuses the memory for '{name}'", messages)
 
     def __del__(self) -> None:

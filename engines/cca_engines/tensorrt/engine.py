@@ -11,9 +11,11 @@ from cca_engines.cuda.memory import CudaMemory
 from cca_engines.cuda.pool import Block
 from cca_engines.cuda.runtime import CudaRuntime, load_runtime
 from cca_engines.engine import Engine, EngineError, PlanOptions, Precision
+from cca_engines.forked import Owned
 from cca_engines.tensorrt.graph import TensorRtGraph
 from cca_engines.tensorrt.loaded import LoadedPlan
 from cca_engines.tensorrt.module import TensorRt, load_tensorrt
+from cca_engines.tensorrt.plans import SUFFIX
 from cca_engines.tensorrt.provide import provide_plan
 
 OPTIMISATIONS = ("streams", "graphs")
@@ -40,7 +42,7 @@ class _Shared:
     library: TensorRt
     cuda: CudaRuntime
     device: Device
-    runtime: Any
+    runtime: Owned[Any]
     plans: PlanOptions
     records: bool
     loading: threading.Lock
@@ -79,10 +81,11 @@ class TensorRtEngine(CudaMemory):
     ) -> TensorRtGraph:
         """Load the plan of an ONNX model, or build it (see `cca_engines.engine.Engine.load`)."""
         shared = self._shared
+        runtime = shared.runtime.get()
         with shared.loading:
             target = shared.library.target(shared.device)
             plan = provide_plan(shared.library, target, model, name, shared.plans)
-            return TensorRtGraph(LoadedPlan(shared.library, shared.runtime, plan, name), self)
+            return TensorRtGraph(LoadedPlan(shared.library, runtime, plan, name), self)
 
     def among(self, workers: int) -> TensorRtEngine:  # noqa: ARG002
         """The engine itself: the GPU shares itself out."""
@@ -133,5 +136,12 @@ def open_tensorrt(
         runtime = library.module.Runtime(library.log.logger)
     if runtime is None:
         raise EngineError(f"{name} cannot be started: {messages.reason('it does not say why')}")
+    for directory in plans.distrusted:
+        if any(directory.glob(f"*{SUFFIX}")):
+            plans.note(
+                f"the plans in {str(directory)!a} are code, and not used unless they are trusted "
+                "(--trust-plans, trust_plans=True): others are taken from the cache, or built"
+            )
     records = (optimisation or _DEFAULT_OPTIMISATION) == "graphs"
-    return TensorRtEngine(_Shared(library, cuda, device, runtime, plans, records, threading.Lock()))
+    own = Owned(runtime, f"engine '{name}'")
+    return TensorRtEngine(_Shared(library, cuda, device, own, plans, records, threading.Lock()))

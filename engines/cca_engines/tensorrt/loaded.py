@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cca_engines.engine import EngineError
+from cca_engines.forked import Owned
 from cca_engines.tensorrt.jit import JitKernels
 from cca_engines.tensorrt.messages import Messages
 from cca_engines.tensorrt.module import TensorRt
@@ -68,23 +69,24 @@ class LoadedPlan:
         self.identity = hashlib.sha256(plan).hexdigest()[:16]
         self.library = library
         with library.log.listen() as messages:
-            self._engine = runtime.deserialize_cuda_engine(plan)
-        if self._engine is None:
+            engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
             raise self.failure(f"cannot be loaded by {library.name} {library.version}", messages)
+        self._engine = Owned(engine, f"engine '{library.name}'")
         self._turn = threading.Lock()
         self.kernels = None
         if library.compiles_when_run:
-            self.kernels = JitKernels(library.module, self._engine, self.identity)
+            self.kernels = JitKernels(library, engine, self.identity)
         self.inputs: dict[str, Port] = {}
         self.outputs: dict[str, Port] = {}
-        self._read_ports(library.module)
+        self._read_ports(library.module, engine)
 
-    def _read_ports(self, module: Any) -> None:
-        for index in range(self._engine.num_io_tensors):
-            port = self._engine.get_tensor_name(index)
-            dtype = np.dtype(module.nptype(self._engine.get_tensor_dtype(port)))
-            if self._engine.get_tensor_mode(port) == module.TensorIOMode.INPUT:
-                least, _, most = self._engine.get_tensor_profile_shape(port, _PROFILE)
+    def _read_ports(self, module: Any, engine: Any) -> None:
+        for index in range(engine.num_io_tensors):
+            port = engine.get_tensor_name(index)
+            dtype = np.dtype(module.nptype(engine.get_tensor_dtype(port)))
+            if engine.get_tensor_mode(port) == module.TensorIOMode.INPUT:
+                least, _, most = engine.get_tensor_profile_shape(port, _PROFILE)
                 self.inputs[port] = Port(dtype, tuple(least), tuple(most))
             else:
                 self.outputs[port] = Port(dtype)
@@ -95,12 +97,13 @@ class LoadedPlan:
         Raises:
             EngineError: TensorRT refused, for instance for lack of memory.
         """
+        engine = self._engine.get()
         if self.kernels is not None:
-            settings = self.kernels.settings
+            settings = self.kernels.settings.get()
         else:
             settings = self.library.module.ExecutionContextAllocationStrategy.USER_MANAGED
         with self._turn, self.library.log.listen() as messages:
-            context = self._engine.create_execution_context(settings)
+            context = engine.create_execution_context(settings)
         if context is None:
             raise self.failure("cannot be run", messages)
         return context

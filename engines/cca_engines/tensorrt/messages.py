@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from cca_engines.forked import Turns
 
 
 @dataclass
@@ -32,7 +33,7 @@ class MessageLog:
 
     def __init__(self, module: Any) -> None:
         self._listeners: list[Messages] = []
-        self._lock = threading.Lock()
+        self._lock = Turns()
         self.logger = _logger(module, self._receive)
 
     @contextmanager

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cca_engines.cuda.device import Device
-from cca_engines.engine import EngineError, first_line
+from cca_engines.engine import EngineError
+from cca_engines.failures import first_line
 from cca_engines.tensorrt.messages import MessageLog
 
 _MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}

@@ -63,7 +63,7 @@ def _encode(
         if indexes is not None:
             bits += code_length(symbols_of(run.inputs["symbols"]), indexes, tables)
         indexes = run.outputs.get("indexes")
-    error = np.mean((run.outputs["image"].astype(np.float64) - picture) ** 2)
+    error = float(np.mean((run.outputs["image"].astype(np.float64) - picture) ** 2))
     return bits / 8, 10 * math.log10(255**2 / max(error, 1e-9))
 
 

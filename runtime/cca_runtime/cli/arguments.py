@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 
+from cca_console.arguments import Parser, file_name, whole_number
+
 _MOST_THREADS = 1024
+_MOST_PIXELS = 1 << 33
+_MOST_RUNS = 1_000_000
+_LONGEST_SIDE = 65_535
 _PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 _ENCODE = """\
 Encode pictures to .cca files.
 
 Reads what Pillow reads (PNG, JPEG, WebP, TIFF, ...); '-' is standard input or
-output. Without -o, PICTURE.png becomes PICTURE.cca beside it. A directory
-stands for all pictures in and below it; below -o DIR they lie as they did."""
+output. Without -o, PICTURE.png becomes PICTURE.cca beside it; only extensions
+of pictures are replaced. A directory stands for all pictures in and below it;
+below -o DIR they lie as they did. Two that would become one file are both
+refused."""
 
 _DECODE = """\
 Decode .cca files to pictures.
@@ -38,13 +45,14 @@ Time a model on an engine, stage by stage, on one picture.
 of pixels, 3 bytes each."""
 
 _EPILOG = """\
-exit codes: 0 all done, 1 something failed, 2 wrong usage or bad input.
-With several files the rest goes on after an error, and the code is 1."""
+exit codes: 0 all done, 1 something failed or could not be printed, 2 wrong
+usage or bad input. With several files the rest goes on after an error, and the
+code is 1. SIGINT, SIGTERM and SIGHUP end a run at once; no file is left half."""
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The parser for `cca-run` and its commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cca-run",
         description="Learned image compression with CCA models.",
         epilog=_EPILOG,
@@ -60,10 +68,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_encode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_encode(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add_command(commands, "encode", "pictures to .cca files", _ENCODE)
     parser.add_argument(
-        "inputs", nargs="+", metavar="IN", help="picture file, directory of them, or - for stdin"
+        "inputs",
+        nargs="+",
+        type=file_name,
+        metavar="IN",
+        help="picture file, directory of them, or - for stdin",
     )
     _add_coding(parser)
     parser.add_argument(
@@ -85,10 +97,14 @@ def _add_encode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
 
 
-def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_decode(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add_command(commands, "decode", ".cca files to pictures", _DECODE)
     parser.add_argument(
-        "inputs", nargs="+", metavar="IN", help=".cca file, directory of them, or - for stdin"
+        "inputs",
+        nargs="+",
+        type=file_name,
+        metavar="IN",
+        help=".cca file, directory of them, or - for stdin",
     )
     _add_coding(parser)
     parser.add_argument(
@@ -106,19 +122,24 @@ def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
 
 
-def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_info(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add_command(commands, "info", "describe files and bundles", _INFO)
     parser.add_argument(
-        "inputs", nargs="+", metavar="FILE|BUNDLE", help=".cca file, bundle, or model name"
+        "inputs",
+        nargs="+",
+        type=file_name,
+        metavar="FILE|BUNDLE",
+        help=".cca file, bundle, or model name",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
-def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_verify(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add_command(commands, "verify", "compare engines with a model's vectors", _VERIFY)
     parser.add_argument(
         "bundle",
         nargs="?",
+        type=file_name,
         metavar="BUNDLE",
         help="model bundle, or name of a shipped model (default: the default model)",
     )
@@ -138,27 +159,35 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--json", action="store_true", help="report one JSON object")
 
 
-def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_bench(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add_command(commands, "bench", "time a model on an engine", _BENCH)
     parser.add_argument(
-        "picture", nargs="?", metavar="IN", help="picture file (default: one that is generated)"
+        "picture",
+        nargs="?",
+        type=file_name,
+        metavar="IN",
+        help="picture file (default: one that is generated)",
     )
     _add_model(parser)
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="of the generated picture (default: 768x512)"
     )
     parser.add_argument(
-        "--repeat", type=_positive, default=10, metavar="N", help="runs that count (default: 10)"
+        "--repeat",
+        type=whole_number(1, _MOST_RUNS),
+        default=10,
+        metavar="N",
+        help="runs that count (default: 10)",
     )
     parser.add_argument("--json", action="store_true", help="report one JSON object")
 
 
 def _add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[Parser],
     name: str,
     summary: str,
     description: str,
-) -> argparse.ArgumentParser:
+) -> Parser:
     return commands.add_parser(
         name,
         help=summary,
@@ -168,23 +197,24 @@ def _add_command(
     )
 
 
-def _add_coding(parser: argparse.ArgumentParser) -> None:
+def _add_coding(parser: Parser) -> None:
     parser.add_argument(
         "-o",
         "--output",
+        type=file_name,
         metavar="OUT|DIR",
         help="output file, directory, or - for stdout; a directory for several inputs",
     )
     _add_model(parser)
     parser.add_argument(
         "--max-pixels",
-        type=_positive,
+        type=whole_number(1, _MOST_PIXELS),
         metavar="N",
         help="refuse larger pictures, padding included (default: 268435456)",
     )
     parser.add_argument(
         "--workers",
-        type=_positive,
+        type=_threads,
         metavar="N",
         help="files to work on at once; each takes memory for itself (default: 2)",
     )
@@ -193,7 +223,7 @@ def _add_coding(parser: argparse.ArgumentParser) -> None:
     existing.add_argument(
         "--skip-existing",
         action="store_true",
-        help="leave out inputs whose output exists, to go on with an interrupted run",
+        help="leave out inputs whose output exists and is whole, to go on with an interrupted run",
     )
     verbosity = parser.add_mutually_exclusive_group()
     verbosity.add_argument("-q", "--quiet", action="store_true", help="print errors only")
@@ -201,9 +231,9 @@ def _add_coding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="report one JSON object a line")
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def _add_model(parser: Parser) -> None:
     parser.add_argument(
-        "--model", metavar="BUNDLE", help="model bundle, or name of a shipped model"
+        "--model", type=file_name, metavar="BUNDLE", help="model bundle, or name of a shipped model"
     )
     parser.add_argument(
         "--engine",
@@ -219,13 +249,27 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="what the engine computes in where results need not be exact (default: its own; "
         "openvino has fp32 and, if the processor does, bf16)",
     )
+    parser.add_argument(
+        "--threads",
+        type=_threads,
+        metavar="N",
+        help="threads that an engine on the CPU runs on (default: one a core that it may use)",
+    )
+    parser.add_argument(
+        "--trust-plans",
+        action="store_true",
+        help="use the TensorRT plans inside the bundle, which are code "
+        "(default: only those that were built on this machine)",
+    )
+
+
+_threads = whole_number(1, _MOST_THREADS)
+_side = whole_number(1, _LONGEST_SIDE)
+_offset = whole_number(0, _LONGEST_SIDE)
 
 
 def _thread_counts(text: str) -> list[int]:
-    counts = [_positive(part) for part in text.split(",")]
-    if max(counts) > _MOST_THREADS:
-        raise argparse.ArgumentTypeError(f"must be at most {_MOST_THREADS}")
-    return counts
+    return [_threads(part) for part in text.split(",")]
 
 
 def _precision(text: str) -> str:
@@ -235,24 +279,18 @@ def _precision(text: str) -> str:
 
 
 def _tile(text: str) -> int | str | None:
-    return None if text == "none" else text if text == "auto" else _positive(text)
+    return None if text == "none" else text if text == "auto" else _side(text)
 
 
 def _region(text: str) -> tuple[int, int, int, int]:
-    try:
-        x, y, width, height = map(int, text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError("must be four numbers, X,Y,W,H") from None
-    return x, y, width, height
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+    parts = text.split(",")
+    if len(parts) != 4:
+        raise argparse.ArgumentTypeError("must be four numbers, X,Y,W,H")
+    return _offset(parts[0]), _offset(parts[1]), _side(parts[2]), _side(parts[3])
 
 
 def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return _positive(width), _positive(height)
+    parts = text.split("x")
+    if len(parts) != 2:
+        raise argparse.ArgumentTypeError("must be two numbers, WxH")
+    return _side(parts[0]), _side(parts[1])

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import platform
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from cca_console.console import Console
+from cca_console.text import json_line
+from cca_core import DEFAULT_MAX_PIXELS
 from cca_engines.processor import processor_name, usable_cores
 from PIL import Image
 
-from cca_core import DEFAULT_MAX_PIXELS
-from cca_runtime.cli.files import read_input
-from cca_runtime.codec import load
+from cca_runtime.cli.reading import read_input
 from cca_runtime.errors import BadInputError
 from cca_runtime.generated import photograph_like
+from cca_runtime.loading import load
 from cca_runtime.pictures import check_size
 from cca_runtime.profile import DRIVER, OUTSIDE, Profile, profile
 
@@ -25,10 +26,16 @@ _SIZE = (768, 512)
 _MIB = 1 << 20
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, console: Console) -> int:
     """Time a model on an engine. Returns the exit code."""
     picture = _picture(options)
-    codec = load(options.model, options.engine, precision=options.precision)
+    codec = load(
+        options.model,
+        options.engine,
+        precision=options.precision,
+        threads=options.threads,
+        trust_plans=options.trust_plans,
+    )
     measured = profile(codec.bundle, codec.engine, picture, options.repeat)
     facts = {
         "model": codec.bundle.name,
@@ -41,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
         "picture": options.picture or "generated",
         **_as_facts(measured),
     }
-    # T201 is for libraries: this is the tool's output.
-    print(json.dumps(facts) if options.json else _as_text(facts))  # noqa: T201
+    for line in [json_line(facts)] if options.json else _as_text(facts):
+        console.report(line)
     return 0
 
 
@@ -95,7 +102,7 @@ def _quantiles(seconds: Sequence[float], megabytes: float) -> dict[str, float]:
     return {"median": median, "p5": low, "p95": high, "mb_per_s": speed}
 
 
-def _as_text(facts: dict[str, Any]) -> str:
+def _as_text(facts: dict[str, Any]) -> list[str]:
     lines = [
         f"model {facts['model']} {facts['model_id']}, {facts['entropy_mode']}",
         f"engine {facts['engine']}",
@@ -108,7 +115,7 @@ def _as_text(facts: dict[str, Any]) -> str:
     ]
     for direction in ("encode", "decode"):
         lines += ["", *_table(direction, facts[direction])]
-    return "\n".join(lines)
+    return lines
 
 
 def _table(direction: str, summary: dict[str, Any]) -> Iterator[str]:

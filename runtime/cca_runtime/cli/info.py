@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from pathlib import Path
+import os
+from collections.abc import Iterator
 from typing import Any
 
+from cca_console.console import Console
+from cca_console.text import json_line
+from cca_core import StreamInfo
 from cca_engines import fingerprint_backend
 
-from cca_core import StreamInfo
 from cca_runtime.bundle import open_bundle
-from cca_runtime.cli.files import read_input
+from cca_runtime.cli.failures import explain_failure
 from cca_runtime.cli.inputs import STANDARD
-from cca_runtime.errors import BadInputError
+from cca_runtime.cli.places import is_folder
+from cca_runtime.cli.reading import read_input
+from cca_runtime.division import division_of
 from cca_runtime.streams import NO_LIMIT, parse
-from cca_runtime.tiling import Grid
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, console: Console) -> int:
     """Describe every input. Returns the exit code."""
     codes = []
     for name in options.inputs:
         try:
             facts = _describe(name)
-        except BadInputError as error:
-            sys.stderr.write(f"cca-run: error: {name}: {error}\n")
-            codes.append(error.exit_code)
+            lines = [json_line(facts)] if options.json else _as_text(facts)
+        except Exception as error:
+            code, message = explain_failure(console, error)
+            console.error(f"{name}: {message}")
+            codes.append(code)
             continue
         codes.append(0)
-        sys.stdout.write(json.dumps(facts) + "\n" if options.json else _as_text(facts))
+        for line in lines:
+            console.report(line)
     return codes[0] if len(codes) == 1 else int(any(codes))
 
 
 def _describe(name: str) -> dict[str, Any]:
-    if name == STANDARD or Path(name).is_file():
+    bundle = is_folder(name) or not os.path.lexists(name)
+    if name == STANDARD or not bundle:
         return _describe_stream(name, read_input(name))
     return _describe_bundle(name)
 
@@ -54,6 +60,7 @@ def _describe_stream(name: str, data: bytes) -> dict[str, Any]:
         "entropy_mode": info.entropy_mode,
         "engine": fingerprint_backend(info.fingerprint) if info.fingerprint else None,
         "fingerprint": info.fingerprint.hex() if info.fingerprint else None,
+        "step": info.step,
         "padding": dict(zip(("left", "top", "right", "bottom"), info.padding, strict=True)),
         "tiles": _describe_tiles(info),
         "payload_bytes": len(payload),
@@ -65,12 +72,13 @@ def _describe_tiles(info: StreamInfo) -> dict[str, Any] | None:
     if info.tiling is None:
         return None
     window_width, window_height, columns, rows = info.tiling
-    tiles = Grid.of(info).tiles
+    picture = division_of(info).picture
+    width, height = window_width * columns, window_height * rows
     return {
-        "across": tiles.columns,
-        "down": tiles.rows,
-        "width": window_width * columns,
-        "height": window_height * rows,
+        "across": -(-picture.width // width),
+        "down": -(-picture.height // height),
+        "width": width,
+        "height": height,
         "window_width": window_width,
         "window_height": window_height,
     }
@@ -97,9 +105,10 @@ def _describe_bundle(name: str) -> dict[str, Any]:
     }
 
 
-def _as_text(facts: dict[str, Any]) -> str:
+def _as_text(facts: dict[str, Any]) -> Iterator[str]:
     width = max(map(len, facts))
-    return "".join(f"{key:<{width}}  {_show(value)}\n" for key, value in facts.items()) + "\n"
+    yield from (f"{key:<{width}}  {_show(value)}" for key, value in facts.items())
+    yield ""
 
 
 def _show(value: Any) -> str:

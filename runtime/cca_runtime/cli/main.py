@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+
+from cca_console.command import run_command
+from cca_console.console import Console
 
 from cca_runtime.cli.arguments import build_parser
 from cca_runtime.errors import CcaError
 
-_INTERRUPTED = 128 + signal.SIGINT  # what a shell reports for a process that it ended
-_TERMINATED = 128 + signal.SIGTERM
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `cca-run`.
+    """Run `cca-run`. SIGINT, SIGTERM and SIGHUP end the process, with nothing half-written.
 
     Args:
         arguments: Command-line arguments without the program's name.
@@ -29,32 +24,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if options.command is None and not options.version:
+        parser.error("a command is required: encode, decode, info, verify or bench")
+    console = Console("cca-run")
+
+    def work() -> int:
+        try:
+            return _run(options, console)
+        except CcaError as error:
+            console.error(str(error))
+            return error.exit_code
+
+    return run_command(console, work)
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    """Run a command: each brings numpy and an engine along, so only the one that is asked for."""
     if options.version:
         from cca_runtime import __version__
 
-        print(f"cca-run {__version__}")  # noqa: T201 - this is the tool's output
+        console.report(f"cca-run {__version__}")
         return 0
-    if options.command is None:
-        parser.error(
-            "a command is required: encode, decode, info, verify or bench (see cca-run --help)"
-        )
-    try:
-        with _orderly_termination():
-            return _run(options)
-    except CcaError as error:
-        sys.stderr.write(f"cca-run: error: {error}\n")
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader went away; point stdout elsewhere so that Python's exit flush is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("cca-run: interrupted\n")
-        return _INTERRUPTED
-
-
-def _run(options: argparse.Namespace) -> int:
-    """Run a command: each brings numpy and an engine along, so only the one that is asked for."""
     if options.command == "encode":
         from cca_runtime.cli.encode import run
     elif options.command == "decode":
@@ -65,17 +55,4 @@ def _run(options: argparse.Namespace) -> int:
         from cca_runtime.cli.bench import run
     else:
         from cca_runtime.cli.verify import run
-    return run(options)
-
-
-@contextmanager
-def _orderly_termination() -> Iterator[None]:
-    """Let SIGTERM finish what is being written, as SIGINT does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are not for other threads
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return run(options, console)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cca_console.console import Console
+from cca_console.text import json_line
 from cca_engines import EngineError, available_engines, open_engine, optimisations
 
 from cca_runtime.bundle import Bundle, open_bundle
+from cca_runtime.cli.failures import explain_failure
 from cca_runtime.conformance import Verification, conformance_of, verify
-from cca_runtime.errors import FailureError
+from cca_runtime.errors import BadInputError, FailureError
 
 _ALL = "all"
 
@@ -44,21 +45,18 @@ class _Row:
         return self.error is None and not self.verification.mismatches
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, console: Console) -> int:
     """Compare engines with a bundle's conformance vectors. Returns the exit code."""
     bundle = open_bundle(options.bundle)
     conformance_of(bundle)  # refuse a native bundle before any engine is opened
     engines = available_engines() if options.engine == _ALL else [options.engine]
     rows = []
     for setting in _settings(engines, options.threads):
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{setting}")
-            sys.stderr.flush()
-        rows.append(_verify(bundle, setting))
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-    report = json.dumps(_as_facts(bundle, rows)) if options.json else _as_text(bundle, rows)
-    sys.stdout.write(report + "\n")
+        console.progress(str(setting))
+        rows.append(_verify(console, bundle, setting))
+    report = [json_line(_as_facts(bundle, rows))] if options.json else _as_text(bundle, rows)
+    for line in report:
+        console.report(line)
     return 0 if all(row.passed for row in rows) else 1
 
 
@@ -73,14 +71,18 @@ def _settings(engines: Sequence[str], threads: Sequence[int]) -> Iterator[_Setti
                 yield _Setting(engine, level, count)
 
 
-def _verify(bundle: Bundle, setting: _Setting) -> _Row:
+def _verify(console: Console, bundle: Bundle, setting: _Setting) -> _Row:
     try:
         engine = open_engine(
             setting.engine, threads=setting.threads, optimisation=setting.optimisation
         )
         return _Row(setting, verify(bundle, engine))
-    except (EngineError, FailureError) as error:
+    except EngineError as error:
         return _Row(setting, Verification(), str(error))
+    except BadInputError:  # the bundle is broken, for every setting
+        raise
+    except Exception as error:
+        return _Row(setting, Verification(), explain_failure(console, error)[1])
 
 
 def _as_facts(bundle: Bundle, rows: Sequence[_Row]) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def _as_facts(bundle: Bundle, rows: Sequence[_Row]) -> dict[str, Any]:
     }
 
 
-def _as_text(bundle: Bundle, rows: Sequence[_Row]) -> str:
+def _as_text(bundle: Bundle, rows: Sequence[_Row]) -> list[str]:
     graphs = bundle.prior_graphs
     table = [["", *graphs], *([str(row.setting), *_cells(row, graphs)] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -121,7 +123,7 @@ def _as_text(bundle: Bundle, rows: Sequence[_Row]) -> str:
         columns = [f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True)]
         lines.append("  ".join([f"{first:<{widths[0]}}", *columns]))
     lines += ["", *_complaints(rows)]
-    return "\n".join([*lines, _total(rows)])
+    return [*lines, _total(rows)]
 
 
 def _cells(row: _Row, graphs: Sequence[str]) -> list[str]:

@@ -14,6 +14,8 @@
 #include <tuple>
 
 #include "buffer.hpp"
+#include "cca/padding.hpp"
+#include "codec/encoder.hpp"
 #include "module.hpp"
 
 namespace nb = nanobind;
@@ -169,6 +171,16 @@ std::tuple<std::uint32_t, std::uint32_t> padded_size(std::int64_t width, std::in
     return {padded(width, "width"), padded(height, "height")};
 }
 
+std::optional<std::tuple<int, int, int, int>> choose(std::int64_t width, std::int64_t height,
+                                                      std::uint32_t tile_side) {
+    StreamInfo info;
+    info.width = to_field<std::uint16_t>(width, "width");
+    info.height = to_field<std::uint16_t>(height, "height");
+    info.padding = choose_padding(info.width, info.height);
+    info.tiling = tiling_of(info, tile_side);
+    return tiling(info);
+}
+
 nb::tuple parse(nb::handle stream_object, std::uint64_t max_pixels) {
     const Buffer stream(stream_object, "data");
     Limits limits;
@@ -207,6 +219,7 @@ void bind_container(nb::module_& module) {
         .def("__repr__", &repr);
     // What compares by value must not hash by identity.
     info.attr("__hash__") = nb::none();
+    module.def("choose_tiling", &choose, "width"_a, "height"_a, "tile_side"_a);
     module.def("padded_size", &padded_size, "width"_a, "height"_a);
     module.def("write_stream", &write, "info"_a, "payload"_a);
     const auto most = Limits{}.max_pixels;

@@ -6,6 +6,8 @@
 namespace nb = nanobind;
 
 NB_MODULE(_core, module) {
+    // A thread that lives on when Python ends, or ended with a fork, may keep a codec: no fault.
+    nb::set_leak_warnings(false);
     const auto stream_error =
         nb::exception<cca::StreamError>(module, "StreamError", PyExc_ValueError);
     // After its base class: the last one registered is tried first.
@@ -19,6 +21,8 @@ NB_MODULE(_core, module) {
     cca::python::bind_container(module);
     cca::python::bind_model(module);
     cca::python::bind_machines(module);
+    cca::python::bind_manifest(module);
+    cca::python::bind_onnx_graph(module);
     cca::python::bind_room(module);
     cca::python::bind_table_file(module);
 }

@@ -8,6 +8,7 @@
 namespace {
 
 using cca::fuzz::check;
+using Cases = std::vector<cca::ConformanceCase>;
 
 void check_file(const cca::BundleFile& file) {
     check(!file.path.empty() && file.path.front() != '/', "paths are relative");
@@ -32,6 +33,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         check_file(manifest.analysis.file);
         check_file(manifest.synthesis.file);
         check_file(manifest.tables);
+        check(manifest.exact == manifest.conformance.has_value(), "exact models can show it");
+        for (const cca::ConformanceCase& one :
+             manifest.conformance ? manifest.conformance->cases : Cases()) {
+            check(one.batch * one.latent_height * one.latent_width <= 1U << 14, "cases are small");
+            check(one.digests.size() == manifest.priors.size(), "there is a digest to each prior");
+        }
     } catch (const cca::BundleError&) {
         return 0;
     }

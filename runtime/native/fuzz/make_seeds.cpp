@@ -191,6 +191,11 @@ int main(int argc, char** argv) {
     seed_c_api({directory, "c_api"});
     const Seeds manifests(directory, "manifest");
     const Seeds tables(directory, "table_file");
+    const Seeds graphs(directory, "onnx_graph");
+    graphs.add("tiny", to_bytes(cca::fuzz::tiny_graph("analysis")));
+    for (const char* name : {"analysis.onnx", "prior_3.onnx", "synthesis.onnx"}) {
+        graphs.add(name, read(streams / "model.bundle" / "graphs" / name));
+    }
     const auto tiny = cca::fuzz::make_tiny_bundle(true);
     manifests.add("tiny", to_bytes(tiny.manifest));
     tables.add("tiny", tiny.tables);

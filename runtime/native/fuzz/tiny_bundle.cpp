@@ -38,20 +38,33 @@ std::string file_entry(const std::string& file, const std::string& sha256, std::
 
 std::string graph_entry(const std::string& name) {
     return '"' + name + R"(": {)" +
-           file_entry("graphs/" + name + ".onnx", hex_digest(name), name.size()) +
+           file_entry("graphs/" + name + ".onnx", hex_digest(tiny_graph(name)),
+                      tiny_graph(name).size()) +
            R"(, "inputs": {"averages": {}}})";
 }
 
 }  // namespace
 
+std::string tiny_graph(const std::string& name) {
+    const auto length = [](std::size_t size) { return std::string(1, static_cast<char>(size)); };
+    std::string graph = "\x12";
+    graph += length(name.size());
+    graph += name;
+    std::string model = "\x08\x08\x42\x02\x10\x12\x3a";  // versions of the file and the operators
+    model += length(graph.size());
+    return model + graph;
+}
+
 TinyBundle make_tiny_bundle(bool exact) {
     std::vector<std::uint8_t> tables = make_tables();
     std::string graphs = graph_entry("analysis") + ", " + graph_entry("synthesis");
     std::string identity = "cca-model-1\n";
+    std::string digests;
     for (int i = 0; i < kPriors; ++i) {
         const std::string name = "prior_" + std::to_string(i);
         graphs += ", " + graph_entry(name);
-        identity += name + " " + hex_digest(name) + "\n";
+        identity += name + " " + hex_digest(tiny_graph(name)) + "\n";
+        digests += (i == 0 ? "\"" : ", \"") + name + "\": \"" + hex_digest(name) + '"';
     }
     identity += "tables " + hex_digest(tables) + "\n";
     const std::string mode = exact ? "exact" : "native";
@@ -61,7 +74,15 @@ TinyBundle make_tiny_bundle(bool exact) {
         R"("model_id": ")" +
         hex_digest(identity).substr(0, 16) + R"(", "tables": {)" +
         file_entry("tables.bin", hex_digest(tables), tables.size()) + R"(}, "graphs": {)" + graphs +
-        "}}";
+        "}";
+    if (exact) {
+        manifest += R"(, "conformance": {)" +
+                    file_entry("conformance.npz", hex_digest(std::string()), 1) +
+                    R"(, "cases": [{"name": "one", "batch": 1, "latent_height": 4, )"
+                    R"("latent_width": 4, "fast": true, "digests": {)" +
+                    digests + "}}]}";
+    }
+    manifest += '}';
     return {std::move(manifest), std::move(tables)};
 }
 

@@ -12,6 +12,9 @@ struct TinyBundle {
     std::vector<std::uint8_t> tables;  ///< content of tables.bin
 };
 
+/// A graph of that name without nodes, as ONNX.
+std::string tiny_graph(const std::string& name);
+
 /// A bundle of two channel groups, of 1 and 2 channels, with one hyper-latent channel.
 ///
 /// @param exact  the entropy mode.

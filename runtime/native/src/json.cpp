@@ -157,8 +157,11 @@ class Parser {
         }
         if (accept('e') || accept('E')) {
             static_cast<void>(accept('+') || accept('-'));
-            skip_digits("a digit expected in the exponent");
+            check_exponent(skip_digits("a digit expected in the exponent"));
             integer = false;
+        }
+        if (position_ - start > kMaxNumberBytes) {
+            refuse("a number of too many digits");
         }
         std::int64_t number = 0;
         const char* const end = text_.data() + position_;
@@ -166,12 +169,22 @@ class Parser {
         return integer && result.ec == std::errc() ? Value(number) : Value(OtherNumber());
     }
 
-    void skip_digits(const char* what) {
-        if (!is_digit(peek())) {
-            refuse(what);
-        }
+    std::string_view skip_digits(const char* what) {
+        const std::size_t start = position_;
         while (is_digit(peek())) {
             ++position_;
+        }
+        if (position_ == start) {
+            refuse(what);
+        }
+        return text_.substr(start, position_ - start);
+    }
+
+    void check_exponent(std::string_view digits) {
+        int exponent = 0;
+        const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), exponent);
+        if (result.ec != std::errc() || exponent > kMaxExponent) {
+            refuse("an exponent that is out of bounds");
         }
     }
 

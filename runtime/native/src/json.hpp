@@ -24,6 +24,10 @@ inline constexpr int kMaxDepth = 32;
 /// Values of all kinds in a document: what bounds the memory that a few brackets may cost.
 inline constexpr std::size_t kMaxValues = 1 << 16;
 
+/// Characters of a number, and its largest exponent of ten: any reader can represent such numbers.
+inline constexpr std::size_t kMaxNumberBytes = 64;
+inline constexpr int kMaxExponent = 200;
+
 /// A number that is no integer of 64 bits: checked, but not kept.
 struct OtherNumber {};
 

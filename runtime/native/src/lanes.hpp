@@ -23,13 +23,13 @@ class Lanes {
 
     /// How many of `units` make the next round, on the lanes 0, 1, ...; at least 1 of 1 or more.
     std::size_t next_round(std::size_t units) const {
-        return alone() ? std::min<std::size_t>(units, 1)
-                       : std::min({units, lanes_, alone_from_ - done_});
+        return alone() ? std::min<std::size_t>(units, 1) : before_alone(std::min(units, lanes_));
     }
 
     /// How many of `units` come before lane 0 works alone.
     std::size_t before_alone(std::size_t units) const {
-        return alone() ? 0 : std::min(units, alone_from_ - done_);
+        const std::uint64_t left = alone() ? 0 : alone_from_ - done_;
+        return static_cast<std::size_t>(std::min<std::uint64_t>(units, left));
     }
 
     /// Notes that a round is decoded.

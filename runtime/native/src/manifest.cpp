@@ -5,6 +5,7 @@
 #include "cca/model.hpp"
 #include "json.hpp"
 #include "sha256.hpp"
+#include "utf8.hpp"
 
 namespace cca {
 namespace {
@@ -13,7 +14,15 @@ constexpr std::int64_t kVersion = 4;
 constexpr std::int64_t kMaxChannels = 1 << 16;
 constexpr std::int64_t kMaxGraphBytes = (std::int64_t{1} << 31) - 1;
 constexpr std::int64_t kMaxTablesBytes = std::int64_t{64} << 20;
+constexpr std::int64_t kMaxConformanceBytes = std::int64_t{16} << 20;
+constexpr std::size_t kMaxName = 200;
+constexpr std::size_t kMaxCases = 64;
+constexpr std::size_t kMaxCaseName = 40;
+constexpr std::int64_t kMaxBatch = 16;
+constexpr std::int64_t kMaxLatents = 1 << 14;  // of a case, over its batch: a 2048x2048 picture's
+constexpr std::int64_t kHyperPerLatent = 4;
 constexpr const char* kTablesPath = "tables.bin";
+constexpr const char* kConformancePath = "conformance.npz";
 
 template <typename T>
 const T& get(const json::Value& object, const char* name, const char* kind) {
@@ -59,13 +68,12 @@ bool is_word(std::string_view text) {
     });
 }
 
-// Words with '/' between them and ".onnx" at the end: nothing that could lead out of the bundle.
-bool is_graph_path(std::string_view path) {
-    constexpr std::string_view kSuffix = ".onnx";
-    if (!path.ends_with(kSuffix)) {
+// Words with '/' between them and `suffix` at the end: nothing that could lead out of the bundle.
+bool is_graph_path(std::string_view path, std::string_view suffix) {
+    if (!path.ends_with(suffix)) {
         return false;
     }
-    path.remove_suffix(kSuffix.size());
+    path.remove_suffix(suffix.size());
     std::size_t slash = 0;
     while ((slash = path.find('/')) != std::string_view::npos) {
         if (!is_word(path.substr(0, slash))) {
@@ -76,43 +84,122 @@ bool is_graph_path(std::string_view path) {
     return is_word(path);
 }
 
-BundleFile get_file(const json::Value& entry, std::int64_t most) {
-    const std::string& sha256 = get_string(entry, "sha256");
-    if (!is_sha256(sha256)) {
-        throw BundleError("'sha256' is no SHA-256 of 64 hexadecimal digits");
+const std::string& get_sha256(const json::Value& object, const char* name) {
+    const std::string& digest = get_string(object, name);
+    if (!is_sha256(digest)) {
+        throw BundleError("'" + std::string(name) + "' is no SHA-256 of 64 hexadecimal digits");
     }
-    return {get_string(entry, "file"), sha256,
+    return digest;
+}
+
+BundleFile get_file(const json::Value& entry, std::int64_t most) {
+    return {get_string(entry, "file"), get_sha256(entry, "sha256"),
             static_cast<std::uint64_t>(get_integer(entry, "bytes", most))};
 }
 
-// What a graph takes and gives; its file is another matter.
+// What a graph takes and gives; its files are another matter.
 Graph get_graph(const json::Value& graphs, std::string name) {
     const json::Value& entry = get_object(graphs, name.c_str());
     try {
-        return {std::move(name), {}, parse_signature(entry)};
+        return {std::move(name), {}, parse_signature(entry), std::nullopt};
     } catch (const BundleError& error) {
         throw BundleError("graph '" + name + "': " + error.what());
     }
 }
 
-BundleFile get_graph_file(const json::Value& graphs, const std::string& name) {
-    try {
-        BundleFile file = get_file(get_object(graphs, name.c_str()), kMaxGraphBytes);
-        if (!is_graph_path(file.path)) {
-            throw BundleError("'file' is no usable path of a graph");
-        }
-        return file;
-    } catch (const BundleError& error) {
-        throw BundleError("graph '" + name + "': " + error.what());
-    }
-}
-
-BundleFile get_tables(const json::Value& document) {
-    BundleFile file = get_file(get_object(document, "tables"), kMaxTablesBytes);
-    if (file.path != kTablesPath) {
-        throw BundleError("the file of 'tables' is not " + std::string(kTablesPath));
+// The file of that entry, which has one possible path.
+BundleFile get_file_at(const json::Value& document, const char* name, std::int64_t most,
+                       const char* path) {
+    BundleFile file = get_file(get_object(document, name), most);
+    if (file.path != path) {
+        throw BundleError("the file of '" + std::string(name) + "' is not " + path);
     }
     return file;
+}
+
+BundleFile get_graph_file(const json::Value& entry, std::string_view suffix) {
+    BundleFile file = get_file(entry, kMaxGraphBytes);
+    if (!is_graph_path(file.path, suffix)) {
+        throw BundleError("'file' is no usable path of a graph");
+    }
+    return file;
+}
+
+void add_graph_files(const json::Value& graphs, bool may_have_float16, Graph& graph) {
+    const json::Value& entry = get_object(graphs, graph.name.c_str());
+    try {
+        graph.file = get_graph_file(entry, ".onnx");
+        if (entry.find("float16") != nullptr) {
+            if (!may_have_float16) {
+                throw BundleError("a variant in float16 would not be exact");
+            }
+            graph.float16 = get_graph_file(get_object(entry, "float16"), ".fp16.onnx");
+        }
+    } catch (const BundleError& error) {
+        throw BundleError("graph '" + graph.name + "': " + error.what());
+    }
+}
+
+bool is_case_name(std::string_view name) {
+    return !name.empty() && name.size() <= kMaxCaseName && std::ranges::all_of(name, [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-';
+    });
+}
+
+ConformanceCase get_case(const json::Value& entry, std::size_t prior_count) {
+    ConformanceCase result;
+    result.name = get_string(entry, "name");
+    if (!is_case_name(result.name)) {
+        throw BundleError("unusable name of a conformance case");
+    }
+    try {
+        const std::int64_t batch = get_integer(entry, "batch", kMaxBatch);
+        const std::int64_t height = get_integer(entry, "latent_height", kMaxLatents);
+        const std::int64_t width = get_integer(entry, "latent_width", kMaxLatents);
+        if (height % kHyperPerLatent != 0 || width % kHyperPerLatent != 0) {
+            throw BundleError("its latents are not multiples of 4");
+        }
+        if (batch * height * width > kMaxLatents) {
+            throw BundleError("its latents are more than the limit of " +
+                              std::to_string(kMaxLatents));
+        }
+        result.batch = static_cast<std::uint32_t>(batch);
+        result.latent_height = static_cast<std::uint32_t>(height);
+        result.latent_width = static_cast<std::uint32_t>(width);
+        result.fast = get<bool>(entry, "fast", "boolean");
+        const json::Value& digests = get_object(entry, "digests");
+        for (std::size_t i = 0; i < prior_count; ++i) {
+            const std::string graph = "prior_" + std::to_string(i);
+            result.digests.push_back(get_sha256(digests, graph.c_str()));
+        }
+        if (digests.as<json::Value::Object>()->size() != prior_count) {
+            throw BundleError("'digests' has unknown ones");
+        }
+        return result;
+    } catch (const BundleError& error) {
+        throw BundleError("conformance case '" + result.name + "': " + error.what());
+    }
+}
+
+Conformance get_conformance(const json::Value& document, std::size_t prior_count) {
+    Conformance result{get_file_at(document, "conformance", kMaxConformanceBytes, kConformancePath),
+                       {}};
+    const auto& cases = get<json::Value::Array>(*document.find("conformance"), "cases", "array");
+    if (cases.size() > kMaxCases) {
+        throw BundleError(std::to_string(cases.size()) + " conformance cases, the limit is " +
+                          std::to_string(kMaxCases));
+    }
+    for (const json::Value& entry : cases) {
+        result.cases.push_back(get_case(entry, prior_count));
+        if (std::ranges::count(result.cases, result.cases.back().name, &ConformanceCase::name) >
+            1) {
+            throw BundleError("two conformance cases have the same name");
+        }
+    }
+    if (std::ranges::none_of(result.cases, &ConformanceCase::fast)) {
+        throw BundleError("no conformance case is marked fast");
+    }
+    return result;
 }
 
 CodingEntry get_coding_entry(const json::Value& element) {
@@ -192,9 +279,35 @@ void check_transforms(const Manifest& manifest) {
     }
 }
 
+// Of the transform, if the manifest has it.
+std::optional<std::int64_t> get_width(const json::Value& architecture, const char* transform,
+                                      bool first) {
+    if (architecture.find(transform) == nullptr) {
+        return std::nullopt;
+    }
+    const auto& widths =
+        get<json::Value::Array>(get_object(architecture, transform), "widths", "array");
+    const auto* width =
+        widths.empty() ? nullptr : (first ? widths.front() : widths.back()).as<std::int64_t>();
+    if (width == nullptr) {
+        throw BundleError("'widths' of " + std::string(transform) + " are no integers");
+    }
+    return check_range(*width, "widths", kMaxChannels);
+}
+
+std::uint32_t get_widest_stage(const json::Value& architecture, std::int64_t latent_channels) {
+    const auto analysis = get_width(architecture, "analysis", true);
+    const auto synthesis = get_width(architecture, "synthesis", false);
+    return static_cast<std::uint32_t>(analysis && synthesis ? std::max(*analysis, *synthesis)
+                                                            : latent_channels);
+}
+
 std::string get_name(const json::Value& document) {
     const std::string& name = get_string(document, "name");
-    if (std::ranges::any_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7F; })) {
+    if (name.size() > kMaxName) {
+        throw BundleError("'name' is longer than " + std::to_string(kMaxName) + " bytes");
+    }
+    if (!is_printable(name)) {
         throw BundleError("'name' has control characters");
     }
     return name;
@@ -241,6 +354,7 @@ Manifest read_coding(const json::Value& document) {
         static_cast<std::uint32_t>(get_integer(architecture, "latent_channels", kMaxChannels));
     manifest.hyper_channels =
         static_cast<std::uint32_t>(get_integer(architecture, "hyper_channels", kMaxChannels));
+    manifest.widest_stage = get_widest_stage(architecture, manifest.latent_channels);
     const json::Value& graphs = get_object(document, "graphs");
     manifest.analysis = get_graph(graphs, "analysis");
     manifest.synthesis = get_graph(graphs, "synthesis");
@@ -266,16 +380,19 @@ Manifest read(const json::Value& document) {
     manifest.name = get_name(document);
     manifest.exact = get_exact(document);
     const json::Value& graphs = get_object(document, "graphs");
-    manifest.analysis.file = get_graph_file(graphs, "analysis");
-    manifest.synthesis.file = get_graph_file(graphs, "synthesis");
+    add_graph_files(graphs, true, manifest.analysis);
+    add_graph_files(graphs, true, manifest.synthesis);
     for (Graph& prior : manifest.priors) {
-        prior.file = get_graph_file(graphs, prior.name);
+        add_graph_files(graphs, !manifest.exact, prior);
     }
-    manifest.tables = get_tables(document);
+    manifest.tables = get_file_at(document, "tables", kMaxTablesBytes, kTablesPath);
     manifest.model_id = identify(manifest.priors, manifest.tables);
     if (get_string(document, "model_id") != to_hex(manifest.model_id)) {
         throw BundleError("'model_id' is not " + to_hex(manifest.model_id) +
                           ", which its files amount to");
+    }
+    if (manifest.exact) {
+        manifest.conformance = get_conformance(document, manifest.priors.size());
     }
     return manifest;
 }

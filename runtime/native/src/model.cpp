@@ -1,6 +1,7 @@
 #include "cca/model.hpp"
 
 #include "cca/error.hpp"
+#include "cca/onnx_graph.hpp"
 #include "sha256.hpp"
 
 namespace cca {
@@ -8,6 +9,13 @@ namespace cca {
 void check_file(const BundleFile& file, BytesView content) {
     if (content.size() != file.size || to_hex(sha256(content)) != file.sha256) {
         throw BundleError(file.path + " is not the file that the manifest describes");
+    }
+    if (file.path.ends_with(".onnx")) {
+        try {
+            check_graph(content);
+        } catch (const BundleError& error) {
+            throw BundleError(file.path + ": " + error.what());
+        }
     }
 }
 

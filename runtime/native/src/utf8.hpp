@@ -14,4 +14,8 @@ std::size_t utf8_length(std::string_view text) noexcept;
 /// Appends `code_point`, which is at most 0x10FFFF and no surrogate.
 void append_utf8(std::string& out, std::uint32_t code_point);
 
+/// True if `text`, in UTF-8, has nothing that steers a terminal, starts a line, reorders text
+/// around it, or cannot be seen.
+bool is_printable(std::string_view text) noexcept;
+
 }  // namespace cca

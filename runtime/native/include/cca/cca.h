@@ -264,8 +264,9 @@ CCA_API uint32_t cca_model_graph_count(const cca_model* model);
  * CCA_ERROR_ARGUMENT. */
 CCA_API cca_status cca_model_graph(const cca_model* model, uint32_t index, cca_graph* graph);
 
-/* CCA_ERROR_BUNDLE unless the size and SHA-256 of `content` are those of `file`: to be called
- * before an engine sees the content.
+/* CCA_ERROR_BUNDLE unless the size and SHA-256 of `content` are those of `file` and, if its path
+ * ends in ".onnx", it is a graph as docs/bundle.md allows them, without weights in other files,
+ * control flow or functions: to be called before an engine sees the content.
  *
  * file     not null; of a cca_graph.
  * content  read during the call.

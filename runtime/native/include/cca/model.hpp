@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,22 @@ struct Graph {
     std::string name;
     BundleFile file;
     Signature signature;
+    std::optional<BundleFile> float16;  ///< the variant in float16
+};
+
+/// One set of inputs in `conformance.npz`, and what the prior graphs compute from it.
+struct ConformanceCase {
+    std::string name;     ///< lower-case letters, digits and '-'
+    std::uint32_t batch;  ///< pictures coded at once
+    std::uint32_t latent_height;
+    std::uint32_t latent_width;
+    bool fast;                         ///< it is run when an engine first meets the model
+    std::vector<std::string> digests;  ///< SHA-256 of the outputs of prior_0 to prior_G
+};
+
+struct Conformance {
+    BundleFile file;
+    std::vector<ConformanceCase> cases;
 };
 
 /// A validated manifest.
@@ -39,10 +56,13 @@ struct Manifest {
     std::uint32_t latent_channels;
     std::uint32_t hyper_channels;
     std::vector<std::uint32_t> group_sizes;
+    std::uint32_t widest_stage;  ///< channels of the transforms at a picture's full size, for
+                                 ///< estimates of memory; latent_channels if that is not said
     Graph analysis;
     std::vector<Graph> priors;  ///< prior_0 to prior_G
     Graph synthesis;
     BundleFile tables;
+    std::optional<Conformance> conformance;  ///< in exact mode
     CodingPlan plan;  ///< refers to `priors`
 
     // A manifest may be moved, which leaves the graphs where they are, but not copied.
@@ -74,7 +94,8 @@ Manifest parse_manifest(BytesView content);
 /// @throws BundleError naming what is wrong.
 Manifest parse_coding(BytesView content);
 
-/// Throws BundleError unless `content` has the size and SHA-256 of `file`.
+/// Throws BundleError unless `content` has the size and SHA-256 of `file` and, if that is a graph,
+/// check_graph() has nothing against it.
 void check_file(const BundleFile& file, BytesView content);
 
 /// A model, as far as coding goes.

@@ -74,7 +74,7 @@ class Model:
 
 @final
 class CodingPlan:
-    """What of a model is known before its files are: graphs' inputs and outputs, and their order."""
+    """What is known of a model before its files: graphs' inputs and outputs, and their order."""
 
     def __init__(self, manifest: Buffer) -> None:
         """Read `architecture`, `coding` and `graphs` of a manifest; files are not looked at.
@@ -414,6 +414,18 @@ def padded_size(width: int, height: int) -> tuple[int, int]:
         ValueError: A side is not in 0..65,535.
     """
 
+def choose_tiling(width: int, height: int, tile_side: int) -> tuple[int, int, int, int] | None:
+    """The `StreamInfo.tiling` that the encoder gives a picture.
+
+    Args:
+        width: Of the picture, without padding.
+        height: Likewise.
+        tile_side: As for `EncoderMachine`.
+
+    Raises:
+        ValueError: There is no such picture or tile.
+    """
+
 def write_stream(info: StreamInfo, payload: Buffer) -> bytes:
     """The stream with this header and coder payload (below 2^32 bytes).
 
@@ -446,4 +458,140 @@ def read_tables(data: Buffer) -> tuple[EntropyTables, EntropyTables]:
 
     Raises:
         BundleError: It is something else, damaged, or of an unknown version.
+    """
+
+def check_graph(model: Buffer) -> None:
+    """Look through a serialised ONNX model that an engine is to run (docs/bundle.md).
+
+    Raises:
+        BundleError: It holds more than computation and weights: other files' weights, control
+            flow, functions, unlisted operators, or what two engines could understand differently.
+    """
+
+@final
+class BundleFile:
+    """A file of a bundle, as its manifest describes it.
+
+    Attributes:
+        path: Inside the bundle, with '/' between its parts; does not leave it.
+        sha256: 64 lower-case hexadecimal digits.
+        size: Bytes.
+    """
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+
+@final
+class Graph:
+    """A graph of a bundle.
+
+    Attributes:
+        name: "analysis", "prior_0", ..., "synthesis".
+        file: In float32.
+        float16: The variant in float16, or None.
+        outputs: Names of what it gives.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def file(self) -> BundleFile: ...
+    @property
+    def float16(self) -> BundleFile | None: ...
+    @property
+    def outputs(self) -> list[str]: ...
+
+@final
+class ConformanceCase:
+    """One set of inputs in `conformance.npz`, and what the prior graphs compute from it.
+
+    Attributes:
+        name: What errors and reports call it: lower-case letters, digits and '-'.
+        batch: Pictures coded at once, 1 to 16.
+        latent_height: Rows of latents, a multiple of 4; at most 16,384 latents over the batch.
+        latent_width: Columns of latents, likewise.
+        fast: Whether it is run when an engine first meets the model.
+        digests: SHA-256 of the outputs of `prior_0` to `prior_G` (`cca_engines.digest`).
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def latent_height(self) -> int: ...
+    @property
+    def latent_width(self) -> int: ...
+    @property
+    def fast(self) -> bool: ...
+    @property
+    def digests(self) -> list[str]: ...
+
+@final
+class Conformance:
+    """Conformance vectors of a model in exact mode; at least one case is fast.
+
+    Attributes:
+        file: Where the inputs are, at most 16 MiB.
+        cases: At most 64, with different names.
+    """
+
+    @property
+    def file(self) -> BundleFile: ...
+    @property
+    def cases(self) -> list[ConformanceCase]: ...
+
+@final
+class Manifest:
+    """What a `manifest.json` says, validated (docs/bundle.md).
+
+    Attributes:
+        name: For people; printable, at most 200 bytes of UTF-8.
+        model_id: 8 bytes that stand for the prior graphs and the tables.
+        entropy_mode: "exact" or "native".
+        latent_channels: M, the sum of `group_sizes`, 1 to 65,536.
+        hyper_channels: Z, 1 to 65,536.
+        group_sizes: Channels of each group.
+        widest_stage: Channels of the transforms at a picture's full size, for estimates of memory.
+        analysis: The analysis transform.
+        priors: `prior_0` to `prior_G`.
+        synthesis: The synthesis transform.
+        tables: Where the entropy tables are, at most 64 MiB.
+        conformance: In exact mode, otherwise None.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model_id(self) -> bytes: ...
+    @property
+    def entropy_mode(self) -> Literal["native", "exact"]: ...
+    @property
+    def latent_channels(self) -> int: ...
+    @property
+    def hyper_channels(self) -> int: ...
+    @property
+    def group_sizes(self) -> list[int]: ...
+    @property
+    def widest_stage(self) -> int: ...
+    @property
+    def analysis(self) -> Graph: ...
+    @property
+    def priors(self) -> list[Graph]: ...
+    @property
+    def synthesis(self) -> Graph: ...
+    @property
+    def tables(self) -> BundleFile: ...
+    @property
+    def conformance(self) -> Conformance | None: ...
+
+def read_manifest(content: Buffer) -> Manifest:
+    """Read the content of a `manifest.json`, at most 1 MiB.
+
+    Raises:
+        BundleError: It is not strict JSON, not a manifest, or of an unknown version.
     """

@@ -15,24 +15,6 @@ constexpr std::uint32_t kMaxSide = 65'535;
 constexpr std::int32_t kSymbolMin = -(1 << 15);
 constexpr std::int32_t kSymbolMax = (1 << 15) - 1;
 
-std::optional<Tiling> choose_tiling_of(const StreamInfo& info, std::uint32_t tile_side) {
-    const std::uint64_t pixels = padded_pixels(info);
-    if (tile_side == TileRule::kNone ||
-        (tile_side == TileRule::kBySize && pixels <= kWholePixels)) {
-        return std::nullopt;
-    }
-    return choose_tiling(padded_width(info), padded_height(info),
-                         tile_side == TileRule::kBySize ? kTileSide : tile_side);
-}
-
-void check_tile_side(std::uint32_t side) {
-    if (side != TileRule::kNone && (side % kHyperStride != 0 || side > kMaxTileSide)) {
-        throw std::invalid_argument("a tile cannot have a side of " + std::to_string(side) +
-                                    ": give a multiple of " + std::to_string(kHyperStride) +
-                                    " up to " + std::to_string(kMaxTileSide));
-    }
-}
-
 StreamInfo describe(const Manifest& manifest, PictureView& picture, const EncodeOptions& options) {
     if (picture.width < 1 || picture.width > kMaxSide || picture.height < 1 ||
         picture.height > kMaxSide) {
@@ -54,7 +36,7 @@ StreamInfo describe(const Manifest& manifest, PictureView& picture, const Encode
     info.icc = std::move(picture.icc);
     info.exif = std::move(picture.exif);
     info.xmp = std::move(picture.xmp);
-    info.tiling = choose_tiling_of(info, options.tile_side);
+    info.tiling = tiling_of(info, options.tile_side);
     const std::uint64_t pixels = padded_pixels(info);
     if (pixels > options.limits.max_pixels) {
         throw LimitError("a picture of " + std::to_string(picture.width) + "x" +
@@ -71,7 +53,6 @@ std::vector<StreamInfo> describe_all(const Manifest& manifest, std::vector<Pictu
     if (pictures.empty()) {
         throw std::invalid_argument("there is no picture to encode");
     }
-    check_tile_side(options.tile_side);
     std::vector<StreamInfo> infos;
     for (PictureView& picture : pictures) {
         infos.push_back(describe(manifest, picture, options));
@@ -148,7 +129,28 @@ Steps encode_part(const ModelView& model, Slots& slots, const Part& part, Buffer
     payloads = encoder.finish();
 }
 
+void check_tile_side(std::uint32_t side) {
+    if (side % kHyperStride != 0 || side > kMaxTileSide) {
+        throw std::invalid_argument("a tile cannot have a side of " + std::to_string(side) +
+                                    ": give a multiple of " + std::to_string(kHyperStride) +
+                                    " up to " + std::to_string(kMaxTileSide));
+    }
+}
+
 }  // namespace
+
+std::optional<Tiling> tiling_of(const StreamInfo& info, std::uint32_t tile_side) {
+    if (tile_side == TileRule::kNone) {
+        return std::nullopt;
+    }
+    if (tile_side == TileRule::kBySize) {
+        return padded_pixels(info) <= kWholePixels
+                   ? std::nullopt
+                   : choose_tiling(padded_width(info), padded_height(info), kTileSide);
+    }
+    check_tile_side(tile_side);
+    return choose_tiling(padded_width(info), padded_height(info), tile_side);
+}
 
 EncoderMachine::EncoderMachine(const ModelView& model, std::vector<PictureView> pictures,
                                const EncodeOptions& options)

@@ -31,6 +31,12 @@ struct TileRule {
     static constexpr std::uint32_t kNone = UINT32_MAX;
 };
 
+/// How the encoder divides a picture of that size and padding.
+///
+/// @param tile_side  a TileRule, or a multiple of kHyperStride up to kMaxTileSide.
+/// @throws std::invalid_argument if there is no such tile.
+std::optional<Tiling> tiling_of(const StreamInfo& info, std::uint32_t tile_side);
+
 struct EncodeOptions {
     std::uint32_t workers = 1;
     std::uint32_t tile_side = TileRule::kBySize;  ///< or a multiple of kHyperStride

@@ -1,0 +1,1 @@
+"""What the commands share: text that is safe to print, arguments, streams and signals."""

@@ -1,0 +1,106 @@
+"""What a process makes with a native library is its own: a child of `os.fork` leaves it alone.
+
+The child has its parent's objects, and none of the threads that work for them: using one may
+wait for ever, and so may destroying it. So the child abandons them, which costs it their memory,
+and opens its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
+from cca_engines.engine import EngineError
+
+_Native = TypeVar("_Native")
+
+_keep: Callable[[Any], None] = ctypes.pythonapi["Py_IncRef"]
+_keep.argtypes, _keep.restype = [ctypes.py_object], None  # type: ignore[attr-defined]
+
+
+class Origin:
+    """The process in which something was made."""
+
+    # Processes are counted from the first that imported this module. Their ids would not do:
+    # the system may give one again, to a grandchild even.
+    _this_process: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        self._process = Origin._this_process
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this one, and not one that this was forked from."""
+        # By way of `self`: while Python ends, names of modules may be gone.
+        return self._process == self._this_process
+
+    def check(self, what: str, remedy: str = "load the model again") -> None:
+        """Refuse what was inherited.
+
+        Args:
+            what: What was made there, for the error.
+            remedy: What to do about it.
+
+        Raises:
+            EngineError: This process was forked since.
+        """
+        if not self.is_here:
+            raise EngineError(f"{what} was opened before this process was forked: {remedy}")
+
+    @classmethod
+    def _begin_child(cls) -> None:
+        cls._this_process += 1
+
+
+os.register_at_fork(after_in_child=Origin._begin_child)
+
+
+class Owned(Generic[_Native]):
+    """The only reference to a native library's object, good in the process that made it."""
+
+    def __init__(self, native: _Native, what: str) -> None:
+        """Take an object over.
+
+        Args:
+            native: It; nobody else may keep it.
+            what: What it belongs to, for errors.
+        """
+        self._origin = Origin()
+        self._native = native
+        self._what = what
+
+    def get(self) -> _Native:
+        """The object, not to be kept.
+
+        Raises:
+            EngineError: This process was forked since it was made.
+        """
+        self._origin.check(self._what)
+        return self._native
+
+    def __del__(self, keep: Callable[[Any], None] = _keep) -> None:
+        if not self._origin.is_here:
+            keep(self._native)  # a reference that nobody gives back: it is never destroyed
+
+
+class Turns:
+    """Lets one thread at a time in; for good, so that it is a module's.
+
+    A child does not find it taken by a thread that it does not have.
+    """
+
+    def __init__(self) -> None:
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
