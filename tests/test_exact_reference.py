@@ -20,9 +20,10 @@ from cca_export.exact.normalisation import fill_inverse_deviations
 from cca_export.graphs import CodecGraph
 from cca_export.network import CcaNetwork
 from cca_export.onnx_writer import onnx_model
-from cca_runtime.averages import average_factors
 from cca_runtime.bundle import open_bundle
-from exact_reference import (
+from numpy.typing import NDArray
+from references.averages import average_factors
+from references.exact_reference import (
     SCALES,
     Integers,
     Layers,
@@ -33,7 +34,6 @@ from exact_reference import (
     run_prior,
     times_power,
 )
-from numpy.typing import NDArray
 from tiny_networks import tiny_architecture
 
 _WEIGHTS = [
