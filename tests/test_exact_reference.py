@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from cca_engines import digest
-from cca_export.coding_order import CodingState, symbol_bytes
+from references.coding_order import CodingState, symbol_bytes
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, ExactScaleIndex, exact_graphs
 from cca_export.exact.layers import AverageFactors, ExactAttention, ExactLayerNorm
