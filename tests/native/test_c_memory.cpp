@@ -27,7 +27,7 @@ TEST_CASE("memory runs out while a model is opened") {
     survives([&] { return cca_model_open(view(manifest), view(tables), &model); });
     const OwnedModel owned(model);
     cca_graph graph;
-    REQUIRE(cca_model_prior(model, 0, &graph) == CCA_OK);
+    REQUIRE(cca_model_graph(model, 1, &graph) == CCA_OK);
     survives([&] { return cca_file_check(&graph.file, view("prior_0")); });
 }
 
