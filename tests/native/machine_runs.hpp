@@ -77,8 +77,11 @@ class Codec {
     const ToyFamily& family() const { return family_; }
     const cca_model* model() const { return model_.get(); }
 
+    // Pictures and streams outlive the machines.
     OwnedEncoderMachine encoder(const std::vector<Picture>& pictures,
                                 const cca_encode_options& options) const;
+    OwnedEncoderMachine encoder(std::vector<Picture>&&, const cca_encode_options&) const = delete;
+    OwnedDecoderMachine decoder(std::vector<Bytes>&&, const cca_decode_options&) const = delete;
     OwnedDecoderMachine decoder(const std::vector<Bytes>& streams,
                                 const cca_decode_options& options) const;
     Encoded encode(const std::vector<Picture>& pictures,

@@ -76,6 +76,12 @@ cca_status cca_decoder_picture(const cca_decoder* decoder, size_t index, cca_pic
     });
 }
 
+void cca_decoder_stop(cca_decoder* decoder) {
+    if (decoder != nullptr) {
+        decoder->machine.stop();
+    }
+}
+
 void cca_decoder_free(cca_decoder* decoder) {
     delete decoder;
 }
