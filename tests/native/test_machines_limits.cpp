@@ -83,7 +83,8 @@ TEST_CASE("a payload too small for its picture costs no step") {
     cca_stream_info info{};
     const Bytes tiled = codec.stream_of(make_picture(128, 64), 64);
     succeed(cca_stream_parse(view(tiled), 0, &info));
-    info.width = info.height = 64 * 200;
+    info.width = 64 * 300;
+    info.height = 64 * 200;
     info.tiling = {};
     const Bytes none{0, 0, 0, 1};
     info.payload = view(none);
@@ -96,15 +97,15 @@ TEST_CASE("a payload too small for its picture costs no step") {
     };
     refused(CCA_ERROR_STREAM, "too small for a picture of this size",
             [&] { codec.decode({bytes_of(whole)}); });
-    info.tiling = {4'288, 4'288, 1, 1};
-    const std::vector<cca_view> payloads(9, info.payload);
-    succeed(cca_stream_write_tiles(&info, payloads.data(), 9, &written));
+    info.tiling = {6'400, 6'400, 1, 1};
+    const std::vector<cca_view> payloads(6, info.payload);
+    succeed(cca_stream_write_tiles(&info, payloads.data(), 6, &written));
     const OwnedBytes tiles(written);
     refused(CCA_ERROR_STREAM, "tile in column 0, row 0: payload exhausted: it is too small",
             [&] { codec.decode({bytes_of(tiles)}); });
     // Of the tiles that a region needs, only: its window's, and those around that.
     cca_decode_options options = decode_options();
-    options.region = {12'000, 12'000, 5, 5};
+    options.region = {19'000, 12'000, 5, 5};
     refused(CCA_ERROR_STREAM,
-            "tile in column 1, row 1:", [&] { codec.decode({bytes_of(tiles)}, options); });
+            "tile in column 1, row 0:", [&] { codec.decode({bytes_of(tiles)}, options); });
 }

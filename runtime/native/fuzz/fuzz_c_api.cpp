@@ -202,11 +202,9 @@ class Script {
         const auto which = input_.number<std::uint8_t>();
         const auto* const model = nullable(model_);
         cca_graph* const out = nullable(&graph);
-        const cca_status status = which == 0   ? cca_model_analysis(model, out)
-                                  : which == 1 ? cca_model_synthesis(model, out)
-                                               : cca_model_prior(model, which - 2U, out);
-        if (calls_.ok(status, {CCA_ERROR_ARGUMENT}) && model_sound_) {
-            check(graph.takes_averages == 1, "the tiny model's graphs are described");
+        if (calls_.ok(cca_model_graph(model, which, out), {CCA_ERROR_ARGUMENT}) && model_sound_) {
+            check(which < cca_model_graph_count(model_), "graphs are numbered from 0");
+            check(graph.takes_averages == (which == 1), "the tiny model's graphs are described");
             // A tiny graph contains nothing but its name.
             const cca_view content{reinterpret_cast<const std::uint8_t*>(graph.name),
                                    std::strlen(graph.name)};

@@ -177,6 +177,20 @@ void seed_c_api(const Seeds& seeds) {
     seeds.add("random", random_bytes(3'000));
 }
 
+// As fuzz_machines.cpp reads it: sides, options of the encoder, its host's faults; what is damaged
+// in the stream; options of the decoder, its host's faults.
+void seed_machines(const Seeds& seeds) {
+    seeds.add("whole", {1, 63, 64, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+    seeds.add("tiles", {1, 199, 130, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+    seeds.add("batch", {1, 99, 99, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+    seeds.add("damaged", {1, 199, 130, 0, 1, 1, 0, 0, 0, 0, 3, 60, 0, 7, 80, 0, 9, 120, 0, 1, 0});
+    for (std::uint8_t seed = 0; seed < 8; ++seed) {
+        Bytes script = random_bytes(60U + seed);
+        script[4] = seed;
+        seeds.add("random-" + std::to_string(seed), script);
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -189,6 +203,7 @@ int main(int argc, char** argv) {
     seed_coder(directory);
     seed_entropy_tables({directory, "entropy_tables"});
     seed_c_api({directory, "c_api"});
+    seed_machines({directory, "machines"});
     const Seeds manifests(directory, "manifest");
     const Seeds tables(directory, "table_file");
     const auto tiny = cca::fuzz::make_tiny_bundle(true);

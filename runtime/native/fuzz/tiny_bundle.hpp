@@ -12,7 +12,8 @@ struct TinyBundle {
     std::vector<std::uint8_t> tables;  ///< content of tables.bin
 };
 
-/// A bundle of two channel groups, of 1 and 2 channels, with one hyper-latent channel.
+/// A bundle of two channel groups, of 1 channel and, in two passes, of 2, with one hyper-latent
+/// channel.
 ///
 /// @param exact  the entropy mode.
 TinyBundle make_tiny_bundle(bool exact);
