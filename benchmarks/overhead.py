@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cca_runtime._core import Encoder, EntropyTables, StreamInfo, write_stream
+from cca_core import Encoder, EntropyTables, StreamInfo, write_stream
 from numpy.typing import NDArray
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "data" / "golden"

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from cca_runtime._core import Decoder, Encoder, EntropyTables
+from cca_core import Decoder, Encoder, EntropyTables
 from numpy.typing import NDArray
 from overhead import Cdfs
 

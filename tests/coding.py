@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pytest
-from cca_runtime._core import Decoder, Encoder, EntropyTables
+from cca_core import Decoder, Encoder, EntropyTables
 from entropy_tables import Indexes, Symbols
 
 Group = tuple[Symbols, Indexes]

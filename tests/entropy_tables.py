@@ -9,7 +9,7 @@ from functools import cached_property
 
 import format_reference
 import numpy as np
-from cca_runtime._core import EntropyTables
+from cca_core import EntropyTables
 from locations import GOLDEN
 from numpy.typing import NDArray
 

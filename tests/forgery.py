@@ -14,7 +14,7 @@ from typing import Any
 import format_reference
 import numpy as np
 from cca_runtime import BadInputError
-from cca_runtime._core import StreamError, parse_stream, write_stream
+from cca_core import StreamError, parse_stream, write_stream
 from cca_runtime.codec import Codec
 
 

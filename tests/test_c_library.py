@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cca_runtime._core import Decoder, parse_stream
+from cca_core import Decoder, parse_stream
 from cca_runtime.averages import average_factors
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec

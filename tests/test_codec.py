@@ -21,7 +21,7 @@ from cca_engines import (
 from cca_engines.onnxruntime import OnnxRuntimeEngine, OnnxRuntimeGraph
 from cca_runtime import BadInputError, Decoded, FailureError, StreamError
 from cca_runtime import codec as codec_module
-from cca_runtime._core import parse_stream, write_stream
+from cca_core import parse_stream, write_stream
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner

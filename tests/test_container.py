@@ -11,7 +11,7 @@ from typing import Any
 import format_reference
 import numpy as np
 import pytest
-from cca_runtime._core import (
+from cca_core import (
     Encoder,
     EntropyTables,
     StreamError,

@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 import pytest
-from cca_runtime._core import StreamInfo, parse_stream, write_stream
+from cca_core import StreamInfo, parse_stream, write_stream
 from forgery import edit, put_file
 from locations import ROOT
 

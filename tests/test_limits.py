@@ -17,7 +17,7 @@ import cca_runtime
 import numpy as np
 import pytest
 from cca_runtime import BadInputError, StreamError
-from cca_runtime._core import (
+from cca_core import (
     DEFAULT_MAX_PIXELS,
     Encoder,
     EntropyTables,
@@ -81,7 +81,7 @@ def test_the_largest_picture_there_is_can_be_allowed() -> None:
 def test_damage_is_reported_before_size() -> None:
     damaged = bytearray(write_stream(header(LARGEST_SIDE, LARGEST_SIDE), b"payload"))
     damaged[16] ^= 1
-    with pytest.raises(cca_runtime._core.StreamError, match="damaged") as caught:
+    with pytest.raises(cca_runtime.cca_core.StreamError, match="damaged") as caught:
         parse_stream(damaged)
     assert not isinstance(caught.value, LimitError)
 

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 import pytest
 from cca_engines import Tensor, open_engine
-from cca_runtime._core import (
+from cca_core import (
     Decoder,
     EntropyTables,
     StreamError,

@@ -10,7 +10,7 @@ from itertools import pairwise
 import format_reference
 import numpy as np
 import pytest
-from cca_runtime._core import Decoder, Encoder, StreamError
+from cca_core import Decoder, Encoder, StreamError
 from coding import PATHS, Group, decode, encode
 from entropy_tables import INT16, KINDS, Indexes, Tables, golden_tables
 from hypothesis import given, settings

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from cca_runtime._core import Decoder, Encoder, EntropyTables, StreamError
+from cca_core import Decoder, Encoder, EntropyTables, StreamError
 from coding import PATHS, decode, decode_group, encode, encode_group
 from entropy_tables import INT16, Indexes, Symbols, Tables, golden_tables
 from hypothesis import given, settings

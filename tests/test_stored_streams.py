@@ -11,7 +11,7 @@ import format_reference
 import numpy as np
 import pytest
 from cca_engines import Tensor, available_engines, open_engine
-from cca_runtime._core import Decoder, parse_stream
+from cca_core import Decoder, parse_stream
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner

@@ -13,7 +13,7 @@ import pytest
 import tile_reference
 from cca_engines import available_engines, open_engine
 from cca_runtime import BadInputError
-from cca_runtime._core import StreamError, StreamInfo, parse_stream, write_stream
+from cca_core import StreamError, StreamInfo, parse_stream, write_stream
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner

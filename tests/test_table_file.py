@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cca_export.table_file import MAX_TABLES, encode_table_file
 from cca_export.tables import EntropyTables, TableError
-from cca_runtime import _core
+import cca_core
 from cca_runtime.bundle import find_bundle
 from locations import GOLDEN
 from numpy.typing import NDArray
@@ -51,17 +51,17 @@ def test_the_exporter_writes_the_documented_bytes(golden: dict[str, NDArray[Any]
 def test_the_core_codes_with_the_tables_of_the_file(
     golden: dict[str, NDArray[Any]], native_bundle: Path
 ) -> None:
-    read = _core.read_tables((native_bundle / "tables.bin").read_bytes())
+    read = cca_core.read_tables((native_bundle / "tables.bin").read_bytes())
     rng = np.random.default_rng(0)
     for name, from_file in zip(SETS, read, strict=True):
         tables = tables_of(golden, name)
-        from_arrays = _core.EntropyTables(tables.cdf, tables.length, tables.offset)
+        from_arrays = cca_core.EntropyTables(tables.cdf, tables.length, tables.offset)
         assert len(from_file) == len(from_arrays)
         indexes = np.arange(4096, dtype=np.uint8) % np.uint8(len(from_file))
         symbols = rng.integers(-40, 40, len(indexes), dtype=np.int32)
         payloads = []
         for coding in (from_file, from_arrays):
-            encoder = _core.Encoder()
+            encoder = cca_core.Encoder()
             encoder.push(symbols, indexes, coding)
             payloads.append(encoder.finish())
         assert payloads[0] == payloads[1]
@@ -84,5 +84,5 @@ def test_more_tables_than_a_file_holds_are_refused_by_the_exporter(
 def test_what_is_no_table_file_is_an_error_and_no_crash() -> None:
     data = (find_bundle(None) / "tables.bin").read_bytes()
     for size in (0, 7, 8, 11, 12, 100, len(data) // 2, len(data) - 1):
-        with pytest.raises(_core.BundleError):
-            _core.read_tables(data[:size])
+        with pytest.raises(cca_core.BundleError):
+            cca_core.read_tables(data[:size])

@@ -13,7 +13,7 @@ import pytest
 import tile_reference
 from cca_engines import available_engines, open_engine
 from cca_runtime import BadInputError, StreamError, memory
-from cca_runtime._core import StreamInfo, parse_stream, write_stream
+from cca_core import StreamInfo, parse_stream, write_stream
 from cca_runtime.blending import Canvas
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli import main

@@ -16,8 +16,9 @@ import onnx
 import torch
 
 from cca_export.architecture import Architecture
+from cca_export.coding_runs import coding, signature
 from cca_export.complexity import Complexity
-from cca_export.graphs import CodecGraph, TensorSpec
+from cca_export.graphs import CodecGraph
 from cca_export.manifest import FORMAT, MANIFEST, VERSION
 from cca_export.table_file import encode_table_file
 from cca_export.tables import EntropyTables, TableError
@@ -44,6 +45,7 @@ class BundleWriter:
     directory: Path
     name: str
     _graphs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _added: list[CodecGraph] = field(default_factory=list)
     _tables: dict[str, Any] = field(default_factory=dict)
     _exact: dict[str, Any] = field(default_factory=dict)
 
@@ -51,9 +53,9 @@ class BundleWriter:
         """Write `graphs/<name>.onnx`."""
         self._graphs[graph.name] = {
             **self._write(f"graphs/{graph.name}.onnx", model),
-            "inputs": _signature(graph.inputs),
-            "outputs": _signature(graph.outputs),
+            **signature(graph),
         }
+        self._added.append(graph)
 
     def add_half(self, graph: CodecGraph, model: bytes) -> None:
         """Write `graphs/<name>.fp16.onnx`, the float16 variant of a graph that was added."""
@@ -92,6 +94,7 @@ class BundleWriter:
             "model_id": model_id,
             "entropy_mode": "exact" if self._exact else "native",
             "architecture": architecture.to_manifest(),
+            "coding": coding(self._added),
             "parameters": cost.parameters,
             "kmac_per_pixel": {
                 "encode": round(cost.encode_kmac, 3),
@@ -124,10 +127,6 @@ class BundleWriter:
         lines.append(f"tables {self._tables['sha256']}")
         text = "".join(f"{line}\n" for line in lines)
         return hashlib.sha256(text.encode("ascii")).digest()[:_MODEL_ID_BYTES].hex()
-
-
-def _signature(specs: tuple[TensorSpec, ...]) -> Mapping[str, Any]:
-    return {spec.name: {"dtype": spec.dtype, "shape": list(spec.shape)} for spec in specs}
 
 
 def _own_version() -> str:

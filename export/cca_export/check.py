@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from cca_engines import Engine
 from numpy.typing import NDArray
 from PIL import Image
 
-from cca_export.coding_order import CodingState, symbol_bytes
-from cca_export.exact.averages import average_factors
-from cca_export.exact.calibration import SYMBOLS
+from cca_export.coding_runs import GraphRun
 from cca_export.graphs import HYPER_STRIDE, CodecGraph
 
 _PICTURES = Path(__file__).parent / "data"
@@ -67,60 +64,36 @@ class Comparison:
         return self.error <= self.allowed and self.largest_step <= 1
 
 
-class GraphChecker:
-    """Runs graphs in coding order on one picture, each on what the graphs before it made."""
+def check_graph(engine: Engine, run: GraphRun, model: bytes) -> list[Comparison]:
+    """Run a graph's ONNX model on an engine, on what the graph read in PyTorch.
 
-    def __init__(self, engine: Engine, image: NDArray[np.uint8]) -> None:
-        """Start from `image` [1, H, W, 3], sides multiples of 64."""
-        self._engine = engine
-        self._known = CodingState[NDArray[Any]]({"image": image}, np.concatenate)
-        self._first_channel = 0
+    Args:
+        engine: What runs `model`.
+        run: What PyTorch read and gave.
+        model: The graph as it was exported.
 
-    def check(self, graph: CodecGraph, model: bytes) -> list[Comparison]:
-        """Run `model` on the engine and `graph` in PyTorch on the same inputs.
+    Returns:
+        One comparison for each output of the graph, all of them passed.
 
-        Returns:
-            One comparison for each output of the graph, all of them passed.
-
-        Raises:
-            MismatchError: An output differs by more than rounding.
-            cca_engines.EngineError: The engine cannot load or run the model.
-        """
-        inputs, expected = self.reference(graph)
-        loaded = self._engine.load(model, graph.name)
-        results = loaded.run({name: self._engine.to_device(a) for name, a in inputs.items()})
-        comparisons = [
-            _compare(graph, name, self._engine.to_host(results[name]), reference)
-            for name, reference in expected.items()
-        ]
-        for comparison in comparisons:
-            if not comparison.passed:
-                raise MismatchError(
-                    f"graph '{graph.name}' computes a wrong '{comparison.output}' on "
-                    f"{self._engine.name}: error {comparison.error:.2g}, "
-                    f"allowed {comparison.allowed:.2g}"
-                )
-        self._known.add(expected)
-        if "y" in expected:
-            size = average_factors(*expected["y"].shape[2:])
-            self._known.add({"averages": np.array(size, np.float32)})
-        if "means" in expected:
-            self._known.add({"symbols": symbol_bytes(self._symbols(expected["means"]))})
-        return comparisons
-
-    def reference(
-        self, graph: CodecGraph
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-        """What the next graph reads, and what the network makes of it in PyTorch."""
-        inputs = self._known.inputs(graph)
-        return inputs, _run_network(graph, inputs)
-
-    def _symbols(self, means: NDArray[np.float32]) -> NDArray[np.int32]:
-        """What an encoder sends of the group with these means."""
-        first, self._first_channel = self._first_channel, self._first_channel + means.shape[1]
-        residual = self._known["y"][:, first : self._first_channel] - means
-        symbols: NDArray[np.int32] = np.round(residual).clip(*SYMBOLS).astype(np.int32)
-        return symbols
+    Raises:
+        MismatchError: An output differs by more than rounding.
+        cca_engines.EngineError: The engine cannot load or run the model.
+    """
+    graph = run.graph
+    loaded = engine.load(model, graph.name)
+    results = loaded.run({name: engine.to_device(a) for name, a in run.inputs.items()})
+    comparisons = [
+        _compare(graph, name, engine.to_host(results[name]), reference)
+        for name, reference in run.outputs.items()
+    ]
+    for comparison in comparisons:
+        if not comparison.passed:
+            raise MismatchError(
+                f"graph '{graph.name}' computes a wrong '{comparison.output}' on "
+                f"{engine.name}: error {comparison.error:.2g}, "
+                f"allowed {comparison.allowed:.2g}"
+            )
+    return comparisons
 
 
 def list_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -159,14 +132,6 @@ def load_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise PictureError(f"picture {os.fspath(path)} cannot be read: {reason}") from error
     missing = [-size % HYPER_STRIDE for size in pixels.shape[:2]]
     return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")[None]
-
-
-def _run_network(graph: CodecGraph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-    with torch.inference_mode():
-        outputs = graph.module(**tensors)
-    names = (spec.name for spec in graph.outputs)
-    return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
 
 
 def _compare(

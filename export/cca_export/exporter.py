@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from cca_engines import Engine, Precision, open_engine
 
 from cca_export.bundle_writer import BundleWriter, check_target, new_bundle
-from cca_export.check import CALIBRATION, CHECK_PICTURE, GraphChecker, load_picture
+from cca_export.check import CALIBRATION, CHECK_PICTURE, check_graph, load_picture
 from cca_export.checkpoint import CheckpointError, load_network
+from cca_export.coding_runs import run_codec
 from cca_export.complexity import complexity
 from cca_export.exact.cost import ExactCost, exact_cost
 from cca_export.exact.export import ExactExport, build_exact, proof_to_json
@@ -97,18 +97,19 @@ def export_bundle(
     if settings.precision == "float16":
         progress(f"calibrating float16 on {', '.join(calibration)}")
         half = HalfExport(network, calibration, engine, prior=not exact)
-    checker = GraphChecker(engine, next(iter(pictures.values())))
+    check_picture = next(iter(pictures.values()))
     reports: list[GraphReport] = []
     with new_bundle(output, overwrite=settings.overwrite) as directory:
         bundle = BundleWriter(directory, settings.name)
         bundle.add_tables(gaussian_tables(), hyper_latents)
         graphs = exact.graphs if exact else list(codec_graphs(network))
-        for number, graph in enumerate(graphs, 1):
+        for number, run in enumerate(run_codec(graphs, check_picture), 1):
+            graph = run.graph
             progress(f"exporting and checking graph {number} of {len(graphs)}: {graph.name}")
             model = onnx_model(folded(graph))
             bundle.add_graph(graph, model)
-            variants = half.add(graph, bundle, checker) if half else []
-            comparisons = tuple(checker.check(graph, model))
+            variants = half.add(run, bundle) if half else []
+            comparisons = tuple(check_graph(engine, run, model))
             reports += [GraphReport(graph.name, len(model), comparisons), *variants]
         costs: list[ExactCost] = []
         if exact:
@@ -117,7 +118,7 @@ def export_bundle(
             progress("measuring what exactness costs")
             float_graphs, gaussian = list(codec_graphs(network)), gaussian_tables()
             costs = [
-                exact_cost(name, torch.from_numpy(picture), float_graphs, graphs, gaussian)
+                exact_cost(name, picture, float_graphs, graphs, gaussian)
                 for name, picture in {**calibration, **pictures}.items()
             ]
         half_report = None

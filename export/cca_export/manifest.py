@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = "cca-bundle"
-VERSION = 3
+VERSION = 4
 MANIFEST = "manifest.json"
 
 _LARGEST_MANIFEST = 1 << 20

@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cca_runtime._core import StreamInfo
+    from cca_core import StreamInfo
     from cca_runtime.codec import Codec, load
     from cca_runtime.errors import BadInputError, CcaError, FailureError, StreamError
     from cca_runtime.pictures import Picture
@@ -36,16 +36,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BadInputError": "errors",
-    "CcaError": "errors",
-    "Codec": "codec",
-    "Decoded": "session",
-    "Encoded": "session",
-    "FailureError": "errors",
-    "Picture": "pictures",
-    "StreamError": "errors",
-    "StreamInfo": "_core",
-    "load": "codec",
+    "BadInputError": "cca_runtime.errors",
+    "CcaError": "cca_runtime.errors",
+    "Codec": "cca_runtime.codec",
+    "Decoded": "cca_runtime.session",
+    "Encoded": "cca_runtime.session",
+    "FailureError": "cca_runtime.errors",
+    "Picture": "cca_runtime.pictures",
+    "StreamError": "cca_runtime.errors",
+    "StreamInfo": "cca_core",
+    "load": "cca_runtime.codec",
 }
 
 
@@ -56,7 +56,7 @@ def __getattr__(name: str) -> Any:
         return version("cca-codec")
     if name not in _HOMES:
         raise AttributeError(f"module 'cca_runtime' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"cca_runtime.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

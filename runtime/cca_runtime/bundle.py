@@ -11,8 +11,8 @@ from typing import Any
 
 from cca_engines import Precision
 
-from cca_runtime import _core
-from cca_runtime._core import EntropyTables
+import cca_core
+from cca_core import EntropyTables
 from cca_runtime.errors import BadInputError
 from cca_runtime.manifest import BundleFile, ManifestError, get, get_file, get_name, parse_json
 from cca_runtime.vectors import ConformanceVectors, parse_vectors
@@ -100,8 +100,8 @@ class Bundle:
         """
         data = self.tables_file.read()
         try:
-            gaussian, hyper_latents = _core.read_tables(data)
-        except _core.BundleError as error:
+            gaussian, hyper_latents = cca_core.read_tables(data)
+        except cca_core.BundleError as error:
             raise BadInputError(f"broken bundle: {self.tables_file.path}: {error}") from error
         if len(hyper_latents) != self.hyper_channels:
             raise BadInputError(

@@ -19,7 +19,7 @@ from cca_engines import (
 )
 from numpy.typing import NDArray
 
-from cca_runtime._core import DEFAULT_MAX_PIXELS
+from cca_core import DEFAULT_MAX_PIXELS
 from cca_runtime.batches import code_or_explain, or_raise
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.errors import BadInputError, CcaError, FailureError

@@ -12,7 +12,7 @@ import numpy as np
 from cca_engines import Engine, Tensor
 from numpy.typing import NDArray
 
-from cca_runtime._core import Decoder, Encoder, EntropyTables, could_hold
+from cca_core import Decoder, Encoder, EntropyTables, could_hold
 from cca_runtime.bundle import Bundle
 from cca_runtime.errors import FailureError, StreamError
 from cca_runtime.graph_runner import GraphRunner, engine_failures

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 
-from cca_runtime._core import DEFAULT_MAX_PIXELS
+from cca_core import DEFAULT_MAX_PIXELS
 from cca_runtime.errors import BadInputError
 from cca_runtime.padding import MAX_SIDE, padded_pixels
 

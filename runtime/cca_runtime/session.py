@@ -10,7 +10,7 @@ from cca_engines import Engine, fingerprint
 from cca_engines import fingerprint_backend as backend_of
 from numpy.typing import NDArray
 
-from cca_runtime._core import StreamInfo, write_stream
+from cca_core import StreamInfo, write_stream
 from cca_runtime.bundle import Bundle
 from cca_runtime.conformance import check_engine
 from cca_runtime.errors import BadInputError

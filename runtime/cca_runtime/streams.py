@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cca_runtime import _core
+import cca_core
 from cca_runtime.errors import BadInputError, StreamError
 
 NO_LIMIT = 1 << 33
@@ -17,15 +17,15 @@ def stream_errors() -> Iterator[None]:
     """Raise the core's `StreamError` as a `BadInputError`, which all bad input is."""
     try:
         yield
-    except _core.LimitError as error:
+    except cca_core.LimitError as error:
         raise BadInputError(f"{error} (--max-pixels)") from error
-    except _core.StreamError as error:
+    except cca_core.StreamError as error:
         raise StreamError(str(error)) from error
 
 
 def parse(
-    data: bytes, *, max_pixels: int = _core.DEFAULT_MAX_PIXELS
-) -> tuple[_core.StreamInfo, bytes]:
+    data: bytes, *, max_pixels: int = cca_core.DEFAULT_MAX_PIXELS
+) -> tuple[cca_core.StreamInfo, bytes]:
     """The header, with metadata, and the coder's payload of a stream.
 
     Args:
@@ -37,4 +37,4 @@ def parse(
         StreamError: The stream is damaged, truncated, or of an unknown version.
     """
     with stream_errors():
-        return _core.parse_stream(data, max_pixels=min(max_pixels, NO_LIMIT))
+        return cca_core.parse_stream(data, max_pixels=min(max_pixels, NO_LIMIT))

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cca_runtime._core import write_stream
+from cca_core import write_stream
 from cca_runtime.blending import Canvas
 from cca_runtime.bundle import Bundle
 from cca_runtime.errors import StreamError

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cca_runtime._core import StreamInfo
+from cca_core import StreamInfo
 from cca_runtime.errors import BadInputError
 from cca_runtime.padding import GRID, Padding
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cca_export.coding_order import CodingState, symbol_bytes
-from cca_export.exact.averages import average_factors
-from cca_export.graphs import CodecGraph, codec_graphs
+from cca_export.coding_runs import run_codec
+from cca_export.graphs import codec_graphs
 from cca_export.network import CcaNetwork, ChannelLayerNorm, SimpleGate
 
 _OBSERVED = (nn.Conv2d, nn.ConvTranspose2d, nn.GELU, SimpleGate, ChannelLayerNorm)
-SYMBOLS = (-(1 << 15), (1 << 15) - 1)
-"""Smallest and largest symbol that a stream holds."""
-
 _MAX_SAMPLES = 1 << 14
 """Positions kept of a tensor and picture: enough to choose between powers of two."""
 
@@ -44,7 +42,7 @@ class Observations:
         self._outputs[layer].append(_samples(y))
 
 
-def observe_prior(network: CcaNetwork, pictures: Iterable[Tensor]) -> Observations:
+def observe_prior(network: CcaNetwork, pictures: Iterable[NDArray[np.uint8]]) -> Observations:
     """Run analysis and the float prior on pictures, as an encoder would.
 
     Args:
@@ -55,41 +53,8 @@ def observe_prior(network: CcaNetwork, pictures: Iterable[Tensor]) -> Observatio
     graphs = list(codec_graphs(network))
     with torch.no_grad(), _hooks(network, observations):
         for picture in pictures:
-            for _ in run_prior(graphs, picture):
-                pass
+            deque(run_codec(graphs, picture), maxlen=0)
     return observations
-
-
-def run_prior(graphs: Sequence[CodecGraph], picture: Tensor) -> Iterator[dict[str, Tensor]]:
-    """The encoder's coding loop in PyTorch.
-
-    Args:
-        graphs: `analysis` and the prior graphs, float or exact.
-        picture: uint8 [1, H, W, 3], sides multiples of 64.
-
-    Yields:
-        Each prior graph's outputs, and the group's `symbols` int32 beside them.
-    """
-    modules = {graph.name: graph for graph in graphs}
-    y, z_symbols = modules["analysis"].module(picture)
-    factors = torch.tensor(average_factors(*y.shape[2:]))
-    known = CodingState[Tensor]({"z_symbols": z_symbols, "averages": factors}, torch.cat)
-    first = 0
-    for graph in graphs:
-        if not graph.name.startswith("prior_"):
-            continue
-        values = graph.module(**known.inputs(graph))
-        outputs = dict(zip((spec.name for spec in graph.outputs), values, strict=True))
-        if "means" in outputs:
-            last = first + outputs["means"].shape[1]
-            residual = torch.round(y[:, first:last] - outputs["means"])
-            outputs["symbols"] = residual.clamp(*SYMBOLS).to(torch.int32)
-            first = last
-        yield outputs
-        known.add(outputs)
-        if "symbols" in outputs:
-            symbols = outputs["symbols"].numpy(force=True)
-            known.add({"symbols": torch.from_numpy(symbol_bytes(symbols))})
 
 
 @contextmanager

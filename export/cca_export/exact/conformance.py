@@ -17,13 +17,8 @@ import numpy as np
 from cca_engines import digest
 from numpy.typing import NDArray
 
-from cca_export.coding_order import CodingState, symbol_bytes
-from cca_export.exact.averages import average_factors
+from cca_export.coding_runs import Arrays, RunGraph, run_in_pytorch, run_prior
 from cca_export.graphs import CodecGraph
-
-Arrays: TypeAlias = dict[str, NDArray[Any]]
-RunGraph: TypeAlias = Callable[[str, Arrays], Mapping[str, NDArray[Any]]]
-"""Runs a graph by name on named arrays, dtypes and shapes as `CodecGraph` has them."""
 
 _Maker: TypeAlias = Callable[[np.random.PCG64, tuple[int, ...]], NDArray[np.int16]]
 """Makes symbols of a shape [N, C, H, W]."""
@@ -89,13 +84,13 @@ def conformance_cases(latent_channels: int, hyper_channels: int) -> list[Conform
 
 
 def case_digests(
-    case: ConformanceCase, graphs: Sequence[CodecGraph], run: RunGraph
+    case: ConformanceCase, graphs: Sequence[CodecGraph], run: RunGraph = run_in_pytorch
 ) -> dict[str, str]:
     """Run a case and hash the outputs of every prior graph.
 
     Args:
         case: Its pictures are run one by one.
-        graphs: `prior_0` to `prior_G` of `exact_graphs`; other graphs are passed over.
+        graphs: `exact_graphs`.
         run: Runs one of them; in PyTorch, or on an engine to compare it.
 
     Returns:
@@ -105,7 +100,7 @@ def case_digests(
         cca_engines.InexactError: A graph has an output that no exact graph has.
     """
     priors = [graph for graph in graphs if graph.name.startswith("prior_")]
-    pictures = [_run_picture(case, picture, priors, run) for picture in range(len(case.symbols))]
+    pictures = [_run_picture(case, picture, graphs, run) for picture in range(len(case.symbols))]
     return {
         graph.name: digest(
             {
@@ -143,25 +138,13 @@ def case_to_manifest(case: ConformanceCase, digests: Mapping[str, str]) -> dict[
 
 
 def _run_picture(
-    case: ConformanceCase, picture: int, priors: Sequence[CodecGraph], run: RunGraph
-) -> dict[str, Mapping[str, NDArray[Any]]]:
-    """Outputs of every prior graph for one picture of the batch, in coding order."""
-    symbols = case.symbols[picture : picture + 1].astype(np.int32)
-    start = {
-        "z_symbols": case.z_symbols[picture : picture + 1].astype(np.int32),
-        "averages": np.array(average_factors(*symbols.shape[2:]), dtype=np.float32),
-    }
-    known = CodingState[NDArray[Any]](start, np.concatenate)
-    first_channel = 0
-    results = {}
-    for graph in priors:
-        if "means" in known:
-            last_channel = first_channel + known["means"].shape[1]
-            known.add({"symbols": symbol_bytes(symbols[:, first_channel:last_channel])})
-            first_channel = last_channel
-        results[graph.name] = run(graph.name, known.inputs(graph))
-        known.add(results[graph.name])
-    return results
+    case: ConformanceCase, picture: int, graphs: Sequence[CodecGraph], run: RunGraph
+) -> dict[str, Arrays]:
+    """Outputs of every prior graph for one picture of the batch."""
+    own = slice(picture, picture + 1)
+    z_symbols, symbols = case.z_symbols[own].astype(np.int32), case.symbols[own].astype(np.int32)
+    runs = run_prior(graphs, z_symbols, symbols=symbols, run=run)
+    return {done.graph.name: done.outputs for done in runs}
 
 
 def _ordinary(random: np.random.PCG64, shape: tuple[int, ...]) -> NDArray[np.int16]:

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from cca_export.exact.calibration import run_prior
+from cca_export.coding_runs import run_codec, symbols_of
 from cca_export.graphs import CodecGraph
 from cca_export.tables import PRECISION, EntropyTables
 
-_NIBBLE = 4
+_LENGTH_BITS = 5
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class ExactCost:
 
 def exact_cost(
     name: str,
-    picture: Tensor,
+    picture: NDArray[np.uint8],
     float_graphs: Sequence[CodecGraph],
     graphs: Sequence[CodecGraph],
     tables: EntropyTables,
@@ -49,37 +48,42 @@ def exact_cost(
         graphs: `exact_graphs` of the same network.
         tables: The Gaussian tables.
     """
-    with torch.inference_mode():
-        float_bytes, float_psnr = _encode(picture, float_graphs, tables)
-        exact_bytes, exact_psnr = _encode(picture, graphs, tables)
+    float_bytes, float_psnr = _encode(picture, float_graphs, tables)
+    exact_bytes, exact_psnr = _encode(picture, graphs, tables)
     return ExactCost(name, float_bytes, exact_bytes, float_psnr, exact_psnr)
 
 
 def _encode(
-    picture: Tensor, graphs: Sequence[CodecGraph], tables: EntropyTables
+    picture: NDArray[np.uint8], graphs: Sequence[CodecGraph], tables: EntropyTables
 ) -> tuple[float, float]:
     """Ideal bytes of the latents, and PSNR of the decoded picture in decibels."""
     bits = 0.0
-    y_hat: list[Tensor] = []
-    for outputs in run_prior(graphs, picture):
-        if "y_hat" in outputs:
-            y_hat.append(outputs["y_hat"])
-        if "symbols" in outputs:
-            bits += code_length(outputs["symbols"], outputs["indexes"], tables)
-    synthesis = next(graph for graph in graphs if graph.name == "synthesis")
-    decoded = synthesis.module(torch.cat(y_hat))[0]
-    error = torch.mean((decoded.double() - picture.double()) ** 2).item()
+    indexes: NDArray[np.uint8] | None = None
+    for run in run_codec(graphs, picture):
+        if indexes is not None:
+            bits += code_length(symbols_of(run.inputs["symbols"]), indexes, tables)
+        indexes = run.outputs.get("indexes")
+    error = np.mean((run.outputs["image"].astype(np.float64) - picture) ** 2)
     return bits / 8, 10 * math.log10(255**2 / max(error, 1e-9))
 
 
-def code_length(symbols: Tensor, indexes: Tensor, tables: EntropyTables) -> float:
-    """Sum of -log2 p under the quantised tables, in bits; escapes with their digits (format.md)."""
-    index = indexes.numpy().ravel().astype(np.int64)
+def code_length(
+    symbols: NDArray[np.int64], indexes: NDArray[np.uint8], tables: EntropyTables
+) -> float:
+    """Sum of -log2 p under the quantised tables, in bits; escapes with their digits (format.md).
+
+    Args:
+        symbols: Of any shape.
+        indexes: Of the same shape: the table of each.
+        tables: What `indexes` chooses from.
+    """
+    index = indexes.ravel().astype(np.int64)
     escape = tables.length[index] - 2
-    value = symbols.numpy().ravel().astype(np.int64) - tables.offset[index]
+    value = symbols.ravel() - tables.offset[index]
     escaped = (value < 0) | (value >= escape)
     slot = np.where(escaped, escape, value)
     frequency = tables.cdf[index, slot + 1] - tables.cdf[index, slot]
+    # An escaped distance: five bits for the number of its binary digits, then they but the first.
     distance = np.where(value < 0, -2 * value - 1, 2 * (value - escape))[escaped]
-    digits = 1 + np.ceil(np.log2(distance + 1) / _NIBBLE)
-    return float(np.sum(PRECISION - np.log2(frequency)) + _NIBBLE * np.sum(digits))
+    digits = np.floor(np.log2(np.maximum(distance, 1)))
+    return float(np.sum(PRECISION - np.log2(frequency)) + np.sum(_LENGTH_BITS + digits))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from cca_engines import Engine, Graph
 from numpy.typing import NDArray
 
+from cca_export.coding_runs import Arrays
 from cca_export.exact.build import LayerProof
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.conformance import (
@@ -70,7 +70,8 @@ class ExactExport:
         """
         loaded: dict[str, Graph] = {}
 
-        def run(name: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        def run(graph: CodecGraph, inputs: Arrays) -> Arrays:
+            name = graph.name
             if name not in loaded:
                 loaded[name] = engine.load(models[name], name)
             tensors = {key: engine.to_device(array) for key, array in inputs.items()}
@@ -92,20 +93,12 @@ def build_exact(network: CcaNetwork, calibration: Pictures) -> ExactExport:
     Raises:
         UnprovableLayerError: Naming the layer whose sums or roundings cannot be proved.
     """
-    observations = observe_prior(network, map(torch.from_numpy, calibration.values()))
+    observations = observe_prior(network, calibration.values())
     prior = ExactPrior(network, observations)
     graphs = list(exact_graphs(network, prior))
     architecture = network.architecture
     cases = conformance_cases(architecture.latent_channels, architecture.hyper_channels)
-    modules = {graph.name: graph for graph in graphs}
-
-    def run(name: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        with torch.inference_mode():
-            outputs = modules[name].module(**{k: torch.from_numpy(a) for k, a in inputs.items()})
-        names = (spec.name for spec in modules[name].outputs)
-        return {key: value.numpy() for key, value in zip(names, outputs, strict=True)}
-
-    digests = [case_digests(case, graphs, run) for case in cases]
+    digests = [case_digests(case, graphs) for case in cases]
     return ExactExport(graphs, prior.proofs, cases, digests)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cca_export.check import Comparison, MismatchError
-from cca_export.exact.calibration import run_prior
+from cca_export.coding_runs import GraphRun, run_codec
 from cca_export.graphs import CodecGraph
 from cca_export.half.rounding import explicit_rounding
 
@@ -66,21 +66,17 @@ class HalfModule(nn.Module):
         return tuple(torch.from_numpy(array) for array in arrays)
 
 
-def compare_half(
-    graph: CodecGraph,
-    half: HalfModule,
-    inputs: Mapping[str, NDArray[Any]],
-    expected: Mapping[str, NDArray[Any]],
-) -> list[Comparison]:
+def compare_half(run: GraphRun, half: HalfModule) -> list[Comparison]:
     """Run a float16 graph on what its float32 graph read, and compare what it gave.
 
     Raises:
         MismatchError: An output differs by more than roundings to float16 explain, or is
             infinite or not a number.
     """
-    results = half(**{name: torch.from_numpy(array) for name, array in inputs.items()})
+    graph = run.graph
+    results = half(**{name: torch.from_numpy(array) for name, array in run.inputs.items()})
     comparisons = []
-    for found, (name, reference) in zip(results, expected.items(), strict=True):
+    for found, (name, reference) in zip(results, run.outputs.items(), strict=True):
         comparison = _compare(f"{graph.name}.fp16", name, found.numpy(), reference)
         if not comparison.passed:
             raise MismatchError(
@@ -93,7 +89,10 @@ def compare_half(
 
 
 def half_loss(
-    name: str, picture: Tensor, graphs: Sequence[CodecGraph], half: Mapping[str, nn.Module]
+    name: str,
+    picture: NDArray[np.uint8],
+    graphs: Sequence[CodecGraph],
+    half: Mapping[str, nn.Module],
 ) -> HalfLoss:
     """Measure what a picture loses.
 
@@ -106,15 +105,15 @@ def half_loss(
     Raises:
         MismatchError: The loss is larger than `ALLOWED_LOSS`.
     """
-    modules = {graph.name: graph.module for graph in graphs}
+    runs = {run.graph.name: run for run in run_codec(graphs, picture)}
+    y, y_hat = runs["analysis"].outputs["y"], runs["synthesis"].inputs["y_hat"]
+    error = _mean_square(runs["synthesis"].outputs["image"], picture)
+    quantisation = _mean_square(y, y_hat.swapaxes(0, 1))
     with torch.inference_mode():
-        y = modules["analysis"](picture)[0]
-        coded = [out["y_hat"] for out in run_prior(graphs, picture) if "y_hat" in out]
-        y_hat = torch.cat(coded)
-        error = _mean_square(modules["synthesis"](y_hat)[0], picture)
-        half_error = _mean_square(half["synthesis"](y_hat)[0], picture)
-        quantisation = _mean_square(y, y_hat.transpose(0, 1))
-        rounding = _mean_square(y, half["analysis"](picture)[0])
+        (half_image,) = half["synthesis"](torch.from_numpy(y_hat))
+        half_y, _ = half["analysis"](torch.from_numpy(picture))
+    half_error = _mean_square(half_image.numpy(), picture)
+    rounding = _mean_square(y, half_y.numpy())
     loss = HalfLoss(
         picture=name,
         psnr=10 * math.log10(255**2 / error),
@@ -139,6 +138,6 @@ def _compare(graph: str, name: str, found: NDArray[Any], expected: NDArray[Any])
     return Comparison(graph, name, error / scale, ALLOWED_ERROR)
 
 
-def _mean_square(x: Tensor, y: Tensor) -> float:
+def _mean_square(x: NDArray[Any], y: NDArray[Any]) -> float:
     """Of a difference, and never 0."""
-    return max(torch.mean((x.double() - y.double()) ** 2).item(), 1e-9)
+    return max(float(np.mean((x.astype(np.float64) - y.astype(np.float64)) ** 2)), 1e-9)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from cca_engines import Engine
 from numpy.typing import NDArray
 
 from cca_export.bundle_writer import BundleWriter
-from cca_export.check import GraphChecker
-from cca_export.graphs import CodecGraph, codec_graphs
+from cca_export.coding_runs import GraphRun
+from cca_export.graphs import codec_graphs
 from cca_export.half.check import HalfModule, compare_half, half_loss
 from cca_export.half.convert import half_network
 from cca_export.half.ranges import observe_ranges
@@ -40,8 +39,8 @@ class HalfExport:
         Raises:
             RangeError: The network overflows in float32 already.
         """
-        tensors = [torch.from_numpy(picture) for picture in calibration.values()]
-        half, self._places = half_network(network, observe_ranges(network, tensors), prior=prior)
+        ranges = observe_ranges(network, calibration.values())
+        half, self._places = half_network(network, ranges, prior=prior)
         self._network, self._engine = network, engine
         self._graphs = {
             graph.name: graph
@@ -50,27 +49,25 @@ class HalfExport:
         }
         self._modules: dict[str, HalfModule] = {}
 
-    def add(
-        self, graph: CodecGraph, bundle: BundleWriter, checker: GraphChecker
-    ) -> list[GraphReport]:
+    def add(self, run: GraphRun, bundle: BundleWriter) -> list[GraphReport]:
         """Write the variant of a graph, if it has one.
 
         Args:
-            graph: Of the bundle, added to it but not yet checked.
+            run: Of a graph that the bundle has.
             bundle: Where the variant goes.
-            checker: What knows the graph's inputs.
 
         Raises:
             MismatchError: It does not compute what the graph does, but for roundings.
             cca_engines.EngineError: The engine cannot load or run it.
         """
+        graph = run.graph
         if graph.name not in self._graphs:
             return []
         model = onnx_model(self._graphs[graph.name])
         bundle.add_half(graph, model)
         module = HalfModule(graph, model, self._engine)
         self._modules[graph.name] = module
-        comparisons = compare_half(graph, module, *checker.reference(graph))
+        comparisons = compare_half(run, module)
         return [GraphReport(f"{graph.name}.fp16", len(model), tuple(comparisons))]
 
     def report(self, pictures: Pictures) -> HalfReport:
@@ -81,7 +78,6 @@ class HalfExport:
         """
         graphs = list(codec_graphs(self._network))
         losses = [
-            half_loss(name, torch.from_numpy(picture), graphs, self._modules)
-            for name, picture in pictures.items()
+            half_loss(name, picture, graphs, self._modules) for name, picture in pictures.items()
         ]
         return HalfReport(self._places, tuple(losses))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cca_export.exact.calibration import run_prior
+from cca_export.coding_runs import run_codec
 from cca_export.graphs import codec_graphs
 from cca_export.network import CcaNetwork, ChannelLayerNorm, SimpleGate
 
@@ -45,7 +46,7 @@ class Ranges:
         self._outputs[layer] = larger(self._outputs[layer], y.abs().max().item())
 
 
-def observe_ranges(network: CcaNetwork, pictures: Iterable[Tensor]) -> Ranges:
+def observe_ranges(network: CcaNetwork, pictures: Iterable[NDArray[np.uint8]]) -> Ranges:
     """Encode and decode pictures, and two that no camera takes, with the float network.
 
     Args:
@@ -54,21 +55,19 @@ def observe_ranges(network: CcaNetwork, pictures: Iterable[Tensor]) -> Ranges:
     """
     ranges = Ranges()
     graphs = list(codec_graphs(network))
-    synthesis = next(graph for graph in graphs if graph.name == "synthesis")
-    with torch.inference_mode(), _hooks(network, ranges):
+    with _hooks(network, ranges):
         for picture in (*pictures, *_synthetic_pictures()):
-            y_hat = [out["y_hat"] for out in run_prior(graphs, picture) if "y_hat" in out]
-            synthesis.module(torch.cat(y_hat))
+            deque(run_codec(graphs, picture), maxlen=0)
     return ranges
 
 
-def _synthetic_pictures() -> Sequence[Tensor]:
+def _synthetic_pictures() -> Sequence[NDArray[np.uint8]]:
     """Noise, and a chequerboard of black and white: the extremes of a picture's frequencies."""
     sides = (_SYNTHETIC_SIDE, _SYNTHETIC_SIDE)
     noise = torch.randint(0, 256, (1, *sides, 3), generator=torch.Generator().manual_seed(0))
     rows, columns = torch.meshgrid(*(torch.arange(side) // 8 for side in sides), indexing="ij")
     board = ((rows + columns) % 2 * 255)[None, :, :, None].expand(1, *sides, 3)
-    return noise.to(torch.uint8), board.to(torch.uint8)
+    return noise.to(torch.uint8).numpy(), board.to(torch.uint8).numpy()
 
 
 def larger(x: float, y: float) -> float:

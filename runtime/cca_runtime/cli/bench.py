@@ -13,7 +13,7 @@ import numpy as np
 from cca_engines.processor import processor_name, usable_cores
 from PIL import Image
 
-from cca_runtime._core import DEFAULT_MAX_PIXELS
+from cca_core import DEFAULT_MAX_PIXELS
 from cca_runtime.cli.files import read_input
 from cca_runtime.codec import load
 from cca_runtime.errors import BadInputError

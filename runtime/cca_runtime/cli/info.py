@@ -10,7 +10,7 @@ from typing import Any
 
 from cca_engines import fingerprint_backend
 
-from cca_runtime._core import StreamInfo
+from cca_core import StreamInfo
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli.files import read_input
 from cca_runtime.cli.inputs import STANDARD

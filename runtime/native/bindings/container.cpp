@@ -122,7 +122,8 @@ void init_info(StreamInfo* self, std::int64_t width, std::int64_t height,
                const std::string& entropy_mode, const OptionalBytes& fingerprint,
                const OptionalBytes& icc, const OptionalBytes& exif, const OptionalBytes& xmp,
                const std::optional<TilingTuple>& tiling,
-               const std::vector<std::uint32_t>& tile_sizes) {
+               const std::vector<std::uint32_t>& tile_sizes,
+               const std::vector<std::uint32_t>& digests, std::int64_t step) {
     const auto side = [&padding](std::size_t i) {
         return to_field<std::uint8_t>(padding[i], "padding");
     };
@@ -130,7 +131,9 @@ void init_info(StreamInfo* self, std::int64_t width, std::int64_t height,
         .width = to_field<std::uint16_t>(width, "width"),
         .height = to_field<std::uint16_t>(height, "height"),
         .padding = {side(0), side(1), side(2), side(3)},
+        .step = to_field<std::int8_t>(step, "step"),
         .tiling = to_tiling(tiling, tile_sizes),
+        .digests = digests,
         .model_id = to_identifier(model_id, "model_id"),
         .fingerprint = to_fingerprint(entropy_mode, fingerprint),
         .icc = to_core(icc),
@@ -158,9 +161,19 @@ nb::bytes write(const StreamInfo& info, nb::handle payload_object) {
     return to_python(BytesView(write_stream(info, bytes_of(payload))));
 }
 
+std::tuple<std::uint32_t, std::uint32_t> padded_size(std::int64_t width, std::int64_t height) {
+    const auto padded = [](std::int64_t side, const char* name) {
+        const std::uint32_t pixels = to_field<std::uint16_t>(side, name);
+        return (pixels + kSideMultiple - 1) / kSideMultiple * kSideMultiple;
+    };
+    return {padded(width, "width"), padded(height, "height")};
+}
+
 nb::tuple parse(nb::handle stream_object, std::uint64_t max_pixels) {
     const Buffer stream(stream_object, "data");
-    ParsedStream parsed = parse_stream(bytes_of(stream), {.max_pixels = max_pixels});
+    Limits limits;
+    limits.max_pixels = max_pixels;
+    ParsedStream parsed = parse_stream(bytes_of(stream), limits);
     const nb::bytes payload = to_python(parsed.payload);
     return nb::make_tuple(std::move(parsed.info), payload);
 }
@@ -172,12 +185,15 @@ void bind_container(nb::module_& module) {
     info.def("__init__", &init_info, nb::kw_only(), "width"_a, "height"_a, "padding"_a,
              "model_id"_a, "entropy_mode"_a, "fingerprint"_a = nb::none(), "icc"_a = nb::none(),
              "exif"_a = nb::none(), "xmp"_a = nb::none(), "tiling"_a = nb::none(),
-             "tile_sizes"_a = std::vector<std::uint32_t>{})
+             "tile_sizes"_a = std::vector<std::uint32_t>{},
+             "digests"_a = std::vector<std::uint32_t>{}, "step"_a = 0)
         .def_ro("width", &StreamInfo::width)
         .def_ro("height", &StreamInfo::height)
         .def_prop_ro("padding", &padding)
         .def_prop_ro("tiling", &tiling)
         .def_prop_ro("tile_sizes", &tile_sizes)
+        .def_ro("digests", &StreamInfo::digests)
+        .def_prop_ro("step", [](const StreamInfo& i) { return int{i.step}; })
         .def_prop_ro("model_id",
                      [](const StreamInfo& i) { return to_python(BytesView(i.model_id)); })
         .def_prop_ro("entropy_mode", &entropy_mode)
@@ -191,6 +207,7 @@ void bind_container(nb::module_& module) {
         .def("__repr__", &repr);
     // What compares by value must not hash by identity.
     info.attr("__hash__") = nb::none();
+    module.def("padded_size", &padded_size, "width"_a, "height"_a);
     module.def("write_stream", &write, "info"_a, "payload"_a);
     const auto most = Limits{}.max_pixels;
     module.attr("DEFAULT_MAX_PIXELS") = most;

@@ -15,6 +15,7 @@
 #include "buffer.hpp"
 #include "codec/decoder.hpp"
 #include "codec/encoder.hpp"
+#include "codec/prior_machine.hpp"
 #include "model.hpp"
 #include "module.hpp"
 
@@ -180,12 +181,14 @@ class PyDecoder {
         const PyModel& model, std::vector<nb::bytes> streams,
         const std::optional<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>>&
             region,
-        const OptionalBytes& fingerprint, std::uint64_t max_pixels, std::uint32_t workers)
+        const OptionalBytes& fingerprint, std::uint64_t max_pixels, std::uint32_t workers,
+        bool keep_going)
         : streams_(std::move(streams)), machine_([&] {
               DecodeOptions options;
               options.workers = workers;
               options.limits.max_pixels = max_pixels;
               options.fingerprint = to_identifier(fingerprint);
+              options.keep_going = keep_going;
               if (region) {
                   const auto [x, y, width, height] = *region;
                   options.region = Region{x, y, width, height};
@@ -261,6 +264,62 @@ class PyEncoder {
     EncoderMachine machine_;
 };
 
+using Int32Array = nb::ndarray<const std::int32_t, nb::c_contig, nb::ndim<4>, nb::device::cpu>;
+using FloatArray = nb::ndarray<const float, nb::c_contig, nb::ndim<4>, nb::device::cpu>;
+
+template <typename Array>
+auto to_vector(const Array& array) {
+    return std::vector(array.data(), array.data() + array.size());
+}
+
+class PyPrior {
+  public:
+    PyPrior(const Manifest& manifest, const Int32Array& z_symbols,
+            const std::optional<Int32Array>& symbols, const std::optional<FloatArray>& latents)
+        : channels_(manifest.latent_channels),
+          part_{static_cast<std::uint32_t>(z_symbols.shape(0)),
+                {z_symbols.shape(2), z_symbols.shape(3)},
+                {}} {
+        if (symbols.has_value() == latents.has_value()) {
+            throw std::invalid_argument("give either symbols or latents");
+        }
+        machine_ = symbols ? PriorMachine::on_symbols(manifest, part_, to_vector(z_symbols),
+                                                      to_vector(*symbols))
+                           : PriorMachine::on_latents(manifest, part_, to_vector(z_symbols),
+                                                      to_vector(*latents));
+    }
+
+    PriorMachine& machine() { return *machine_; }
+
+    // Symbols int32 [N, M, h, w] and y_hat float32 [M, N, h, w].
+    nb::tuple finish() {
+        const std::size_t height = part_.latents().height;
+        const std::size_t width = part_.latents().width;
+        const std::size_t symbol_shape[] = {part_.batch, channels_, height, width};
+        const std::size_t y_hat_shape[] = {channels_, part_.batch, height, width};
+        return nb::make_tuple(to_python(machine_->symbols(), symbol_shape),
+                              to_python(to_vector_of(machine_->y_hat()), y_hat_shape));
+    }
+
+  private:
+    static std::vector<float> to_vector_of(cca::Buffer& buffer) {
+        const auto values = buffer.as<float>();
+        return {values.begin(), values.end()};
+    }
+
+    template <typename T>
+    static nb::object to_python(std::vector<T> values, const std::size_t (&shape)[4]) {
+        auto* const owned = new std::vector<T>(std::move(values));
+        const nb::capsule owner(
+            owned, [](void* vector) noexcept { delete static_cast<std::vector<T>*>(vector); });
+        return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), 4, shape, owner));
+    }
+
+    std::size_t channels_;
+    Part part_;
+    std::unique_ptr<PriorMachine> machine_;
+};
+
 template <typename PyMachine>
 void bind_steps(nb::class_<PyMachine>& machine) {
     machine
@@ -280,13 +339,15 @@ void bind_machines(nb::module_& module) {
     module.attr("TILE_NONE") = TileRule::kNone;
     const auto max_pixels = Limits{}.max_pixels;
     nb::class_<PyDecoder> decoder(module, "DecoderMachine", nb::is_final());
-    decoder.def(
-        nb::init<const PyModel&, std::vector<nb::bytes>,
-                 const std::optional<
-                     std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>>&,
-                 const OptionalBytes&, std::uint64_t, std::uint32_t>(),
-        nb::keep_alive<1, 2>(), "model"_a, "streams"_a, nb::kw_only(), "region"_a = nb::none(),
-        "fingerprint"_a = nb::none(), "max_pixels"_a = max_pixels, "workers"_a = 1);
+    decoder
+        .def(nb::init<const PyModel&, std::vector<nb::bytes>,
+                      const std::optional<
+                          std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>>&,
+                      const OptionalBytes&, std::uint64_t, std::uint32_t, bool>(),
+             nb::keep_alive<1, 2>(), "model"_a, "streams"_a, nb::kw_only(), "region"_a = nb::none(),
+             "fingerprint"_a = nb::none(), "max_pixels"_a = max_pixels, "workers"_a = 1,
+             "keep_going"_a = false)
+        .def_prop_ro("mismatches", [](PyDecoder& self) { return self.machine().mismatches(); });
     bind_steps(decoder);
     nb::class_<PyEncoder> encoder(module, "EncoderMachine", nb::is_final());
     encoder.def(nb::init<const PyModel&, std::vector<PictureTuple>, std::uint32_t, bool,
@@ -295,6 +356,25 @@ void bind_machines(nb::module_& module) {
                 "tile_side"_a = TileRule::kBySize, "reconstruct"_a = false,
                 "fingerprint"_a = nb::none(), "max_pixels"_a = max_pixels, "workers"_a = 1);
     bind_steps(encoder);
+    nb::class_<PyPrior> prior(module, "PriorMachine", nb::is_final());
+    prior
+        .def(
+            "__init__",
+            [](PyPrior* self, const PyModel& model, const Int32Array& z_symbols,
+               const std::optional<Int32Array>& symbols, const std::optional<FloatArray>& latents) {
+                new (self) PyPrior(model.model.manifest, z_symbols, symbols, latents);
+            },
+            nb::keep_alive<1, 2>(), "model"_a, "z_symbols"_a, nb::kw_only(),
+            "symbols"_a = nb::none(), "latents"_a = nb::none())
+        .def(
+            "__init__",
+            [](PyPrior* self, const PyCodingPlan& plan, const Int32Array& z_symbols,
+               const std::optional<Int32Array>& symbols, const std::optional<FloatArray>& latents) {
+                new (self) PyPrior(plan.manifest, z_symbols, symbols, latents);
+            },
+            nb::keep_alive<1, 2>(), "plan"_a, "z_symbols"_a, nb::kw_only(),
+            "symbols"_a = nb::none(), "latents"_a = nb::none());
+    bind_steps(prior);
 }
 
 }  // namespace cca::python

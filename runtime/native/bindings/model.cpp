@@ -20,8 +20,12 @@ void init(PyModel* self, nb::handle manifest_object, nb::handle tables_object) {
     new (self) PyModel{open_model(bytes_of(manifest), bytes_of(tables))};
 }
 
-std::vector<std::string> graphs(const PyModel& self) {
-    const Manifest& manifest = self.model.manifest;
+void init_plan(PyCodingPlan* self, nb::handle manifest_object) {
+    const Buffer manifest(manifest_object, "manifest");
+    new (self) PyCodingPlan{parse_coding(bytes_of(manifest))};
+}
+
+std::vector<std::string> graphs(const Manifest& manifest) {
     std::vector<std::string> names;
     for (std::uint32_t i = 0; i <= manifest.synthesis_index(); ++i) {
         names.push_back(manifest.graph(i).name);
@@ -34,9 +38,12 @@ std::vector<std::string> graphs(const PyModel& self) {
 void bind_model(nb::module_& module) {
     nb::class_<PyModel>(module, "Model", nb::is_final())
         .def("__init__", &init, "manifest"_a, "tables"_a)
-        .def_prop_ro("graphs", &graphs)
+        .def_prop_ro("graphs", [](const PyModel& self) { return graphs(self.model.manifest); })
         .def_prop_ro("group_sizes",
                      [](const PyModel& self) { return self.model.manifest.group_sizes; });
+    nb::class_<PyCodingPlan>(module, "CodingPlan", nb::is_final())
+        .def("__init__", &init_plan, "manifest"_a)
+        .def_prop_ro("graphs", [](const PyCodingPlan& self) { return graphs(self.manifest); });
 }
 
 }  // namespace cca::python

@@ -14,4 +14,9 @@ struct PyModel {
     }
 };
 
+/// What of a model is known before its files are.
+struct PyCodingPlan {
+    Manifest manifest;
+};
+
 }  // namespace cca::python

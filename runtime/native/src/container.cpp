@@ -14,9 +14,10 @@ namespace cca {
 namespace {
 
 constexpr std::array<std::uint8_t, 4> kMagic{0x89, 'C', 'C', 'A'};
-constexpr std::uint8_t kVersion = 2;
+constexpr std::uint8_t kVersion = 3;
 constexpr std::uint8_t kNativeFlag = 1;
 constexpr int kChecksumBytes = 4;
+constexpr int kDigestBytes = 4;
 
 // A metadata section: its flag, and where StreamInfo keeps it. In the order of the stream.
 struct Metadata {
@@ -117,13 +118,18 @@ void append_section_entry(Bytes& out, BytesView section) {
     append_bytes(out, crc32c(section), kChecksumBytes);
 }
 
-void append_tile_entries(Bytes& out, const Tiling& tiling, BytesView payload) {
-    for (const std::uint32_t size : tiling.tile_sizes) {
-        if (size > payload.size()) {
+void append_payload_entries(Bytes& out, const StreamInfo& info, BytesView payload) {
+    const std::vector<std::uint32_t> whole{static_cast<std::uint32_t>(payload.size())};
+    const auto& sizes = info.tiling ? info.tiling->tile_sizes : whole;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+        if (sizes[i] > payload.size()) {
             throw std::invalid_argument("the tiles have more bytes than the payload");
         }
-        append_section_entry(out, payload.first(size));
-        payload = payload.subspan(size);
+        append_section_entry(out, payload.first(sizes[i]));
+        if (!info.fingerprint) {
+            append_bytes(out, info.digests[i], kDigestBytes);
+        }
+        payload = payload.subspan(sizes[i]);
     }
     if (!payload.empty()) {
         throw std::invalid_argument("the payload has more bytes than the tiles");
@@ -154,8 +160,6 @@ class Reader {
         position_ += count;
         return stream_.subspan(position_ - count, count);
     }
-
-    BytesView since(std::size_t first) const { return stream_.subspan(first, position_ - first); }
 
     std::uint8_t take_u8() { return take(1)[0]; }
     std::uint16_t take_u16() { return load_u16(take(2).data()); }
@@ -195,7 +199,7 @@ struct Section {
 
 struct SectionTable {
     std::vector<Section> payload;  // of each tile, or the only one
-    BytesView tiles;               // the bytes that say so of tiles
+    std::vector<std::uint32_t> digests;
     std::array<std::optional<Section>, kMetadata.size()> metadata;
 };
 
@@ -205,23 +209,18 @@ Section take_section_entry(Reader& reader) {
 }
 
 // As many entries as the header claims, or as there are bytes for.
-std::vector<Section> take_tile_entries(Reader& reader, const TileGrid& grid) {
-    std::vector<Section> entries;
-    for (std::uint64_t left = std::uint64_t{grid.columns} * grid.rows; left > 0; --left) {
-        entries.push_back(take_section_entry(reader));
+void take_payload_entries(Reader& reader, const StreamInfo& info, SectionTable& table) {
+    for (std::uint64_t left = count_payloads(info); left > 0; --left) {
+        table.payload.push_back(take_section_entry(reader));
+        if (!info.fingerprint) {
+            table.digests.push_back(reader.take_u32());
+        }
     }
-    return entries;
 }
 
 SectionTable take_section_table(Reader& reader, std::uint8_t flags, const StreamInfo& info) {
     SectionTable table;
-    if (info.tiling) {
-        const std::size_t first = reader.position();
-        table.payload = take_tile_entries(reader, tile_grid(info));
-        table.tiles = reader.since(first);
-    } else {
-        table.payload.push_back(take_section_entry(reader));
-    }
+    take_payload_entries(reader, info, table);
     for (std::size_t i = 0; i < kMetadata.size(); ++i) {
         if ((flags & kMetadata[i].flag) != 0) {
             table.metadata[i] = take_section_entry(reader);
@@ -252,6 +251,7 @@ StreamInfo take_fields(Reader& reader, std::uint8_t flags) {
     info.height = reader.take_u16();
     const BytesView padding = reader.take(4);
     info.padding = {padding[0], padding[1], padding[2], padding[3]};
+    info.step = static_cast<std::int8_t>(reader.take_u8());
     if ((flags & kNativeFlag) != 0) {
         info.fingerprint = reader.take_identifier();
     }
@@ -259,6 +259,13 @@ StreamInfo take_fields(Reader& reader, std::uint8_t flags) {
         info.tiling = take_tiling(reader);
     }
     return info;
+}
+
+void check_step(const StreamInfo& info) {
+    if (info.step != 0) {
+        throw UnsupportedStreamError("quantisation step " + std::to_string(info.step) +
+                                     " is not supported by this decoder (knows 0)");
+    }
 }
 
 void check_magic(BytesView stream) {
@@ -363,6 +370,14 @@ std::uint64_t padded_pixels(const StreamInfo& info) noexcept {
     return std::uint64_t{padded_width(info)} * padded_height(info);
 }
 
+std::uint64_t count_payloads(const StreamInfo& info) noexcept {
+    if (!info.tiling) {
+        return 1;
+    }
+    const TileGrid grid = tile_grid(info);
+    return std::uint64_t{grid.columns} * grid.rows;
+}
+
 TileGrid tile_grid(const StreamInfo& info) noexcept {
     const Tiling& tiling = *info.tiling;
     return {divide_up(padded_width(info), std::uint32_t{tiling.window_width} * tiling.columns),
@@ -370,18 +385,23 @@ TileGrid tile_grid(const StreamInfo& info) noexcept {
 }
 
 void validate(const StreamInfo& info) {
+    if (info.step != 0) {
+        throw std::invalid_argument("quantisation step " + std::to_string(info.step) +
+                                    ": only 0 is known");
+    }
     const std::string problem = describe_size_problem(info);
     if (!problem.empty()) {
         throw std::invalid_argument(problem);
     }
-    if (info.tiling) {
-        const TileGrid grid = tile_grid(info);
-        const std::uint64_t tiles = std::uint64_t{grid.columns} * grid.rows;
-        if (info.tiling->tile_sizes.size() != tiles) {
-            throw std::invalid_argument("sizes of " +
-                                        std::to_string(info.tiling->tile_sizes.size()) +
-                                        " tiles: the picture has " + std::to_string(tiles));
-        }
+    const std::uint64_t payloads = count_payloads(info);
+    if (info.tiling && info.tiling->tile_sizes.size() != payloads) {
+        throw std::invalid_argument("sizes of " + std::to_string(info.tiling->tile_sizes.size()) +
+                                    " tiles: the picture has " + std::to_string(payloads));
+    }
+    const std::uint64_t digests = info.fingerprint ? 0 : payloads;
+    if (info.digests.size() != digests) {
+        throw std::invalid_argument(std::to_string(info.digests.size()) +
+                                    " digests: the stream takes " + std::to_string(digests));
     }
     for (const Metadata& kind : kMetadata) {
         const std::optional<Bytes>& section = info.*kind.field;
@@ -391,15 +411,6 @@ void validate(const StreamInfo& info) {
                                         " bytes: a stream takes " + metadata_limits());
         }
     }
-}
-
-std::vector<std::uint32_t> read_tile_sizes(BytesView table) {
-    Reader reader(table);
-    std::vector<std::uint32_t> sizes;
-    while (reader.position() < table.size()) {
-        sizes.push_back(take_section_entry(reader).size);
-    }
-    return sizes;
 }
 
 Bytes write_stream(const StreamInfo& info, BytesView payload) {
@@ -415,6 +426,7 @@ Bytes write_stream(const StreamInfo& info, BytesView payload) {
     append_bytes(stream, info.height, 2);
     const Padding& padding = info.padding;
     append(stream, std::array{padding.left, padding.top, padding.right, padding.bottom});
+    stream.push_back(static_cast<std::uint8_t>(info.step));
     if (info.fingerprint) {
         append(stream, *info.fingerprint);
     }
@@ -424,11 +436,7 @@ Bytes write_stream(const StreamInfo& info, BytesView payload) {
                                   static_cast<std::uint8_t>(tiling.window_height / kSideMultiple),
                                   tiling.columns, tiling.rows});
     }
-    if (info.tiling) {
-        append_tile_entries(stream, *info.tiling, payload);
-    } else {
-        append_section_entry(stream, payload);
-    }
+    append_payload_entries(stream, info, payload);
     for (const Metadata& kind : kMetadata) {
         if (info.*kind.field) {
             append_section_entry(stream, *(info.*kind.field));
@@ -456,7 +464,9 @@ ParsedStream parse_stream(BytesView stream, const Limits& limits) {
         throw StreamError("header checksum mismatch: the file is damaged");
     }
     // From here on the header is what some encoder wrote, though not necessarily ours.
+    check_step(info);
     check_header(info, table);
+    info.digests = table.digests;
     check_limits(info, table, limits);
     std::size_t position = reader.position();
     const std::size_t first = position;
@@ -480,7 +490,7 @@ ParsedStream parse_stream(BytesView stream, const Limits& limits) {
         throw StreamError("trailing bytes after the last section: " +
                           std::to_string(stream.size() - position));
     }
-    return {std::move(info), payload, table.tiles};
+    return {std::move(info), payload};
 }
 
 }  // namespace cca

@@ -85,16 +85,23 @@ BundleFile get_file(const json::Value& entry, std::int64_t most) {
             static_cast<std::uint64_t>(get_integer(entry, "bytes", most))};
 }
 
+// What a graph takes and gives; its file is another matter.
 Graph get_graph(const json::Value& graphs, std::string name) {
     const json::Value& entry = get_object(graphs, name.c_str());
     try {
-        BundleFile file = get_file(entry, kMaxGraphBytes);
+        return {std::move(name), {}, parse_signature(entry)};
+    } catch (const BundleError& error) {
+        throw BundleError("graph '" + name + "': " + error.what());
+    }
+}
+
+BundleFile get_graph_file(const json::Value& graphs, const std::string& name) {
+    try {
+        BundleFile file = get_file(get_object(graphs, name.c_str()), kMaxGraphBytes);
         if (!is_graph_path(file.path)) {
             throw BundleError("'file' is no usable path of a graph");
         }
-        Signature signature = parse_signature(entry);
-        const bool averages = find_port(signature.inputs, "averages") != nullptr;
-        return {std::move(name), std::move(file), averages, std::move(signature)};
+        return file;
     } catch (const BundleError& error) {
         throw BundleError("graph '" + name + "': " + error.what());
     }
@@ -226,11 +233,9 @@ void check_version(const json::Value& document) {
     }
 }
 
-Manifest read(const json::Value& document) {
-    check_version(document);
+// Graphs and the order in which they run.
+Manifest read_coding(const json::Value& document) {
     Manifest manifest;
-    manifest.name = get_name(document);
-    manifest.exact = get_exact(document);
     const json::Value& architecture = get_object(document, "architecture");
     manifest.latent_channels =
         static_cast<std::uint32_t>(get_integer(architecture, "latent_channels", kMaxChannels));
@@ -252,6 +257,20 @@ Manifest read(const json::Value& document) {
     manifest.plan =
         make_plan(coding, manifest.priors, manifest.latent_channels, manifest.hyper_channels);
     manifest.group_sizes = group_sizes(manifest.plan);
+    return manifest;
+}
+
+Manifest read(const json::Value& document) {
+    check_version(document);
+    Manifest manifest = read_coding(document);
+    manifest.name = get_name(document);
+    manifest.exact = get_exact(document);
+    const json::Value& graphs = get_object(document, "graphs");
+    manifest.analysis.file = get_graph_file(graphs, "analysis");
+    manifest.synthesis.file = get_graph_file(graphs, "synthesis");
+    for (Graph& prior : manifest.priors) {
+        prior.file = get_graph_file(graphs, prior.name);
+    }
     manifest.tables = get_tables(document);
     manifest.model_id = identify(manifest.priors, manifest.tables);
     if (get_string(document, "model_id") != to_hex(manifest.model_id)) {
@@ -261,9 +280,8 @@ Manifest read(const json::Value& document) {
     return manifest;
 }
 
-}  // namespace
-
-Manifest parse_manifest(BytesView content) {
+template <typename Read>
+Manifest parse(BytesView content, Read read) {
     if (content.size() > kMaxManifestBytes) {
         throw BundleError("manifest.json is larger than " + std::to_string(kMaxManifestBytes) +
                           " bytes");
@@ -277,6 +295,16 @@ Manifest parse_manifest(BytesView content) {
     } catch (const BundleError& error) {
         throw BundleError("manifest.json: " + std::string(error.what()));
     }
+}
+
+}  // namespace
+
+Manifest parse_manifest(BytesView content) {
+    return parse(content, read);
+}
+
+Manifest parse_coding(BytesView content) {
+    return parse(content, read_coding);
 }
 
 }  // namespace cca

@@ -93,7 +93,8 @@ typedef enum cca_status {
     CCA_ERROR_BUNDLE = 9,      /* no model bundle, or a damaged or inconsistent one */
     CCA_ERROR_MODEL = 10,      /* a sound stream that another model, or another engine, made */
     CCA_ERROR_LATENTS = 11,    /* the model gives infinite or undefined latents for a picture */
-    CCA_ERROR_HOST = 12        /* a function of the host failed */
+    CCA_ERROR_HOST = 12,       /* a function of the host failed */
+    CCA_ERROR_INEXACT = 13     /* the host's engine does not compute the model exactly */
 } cca_status;
 
 /* Name of a status, for instance "CCA_ERROR_STREAM"; "unknown status" for any other value.
@@ -160,92 +161,43 @@ typedef struct cca_tiling {
     uint32_t rows;    /* windows one below the other in a tile, 1 to 255 */
 } cca_tiling;
 
-/* All that a stream holds. cca_stream_parse() fills it, cca_stream_write() reads it; set it to zero
- * before filling in your own. */
+/* All that a stream holds. */
 typedef struct cca_stream_info {
     uint32_t width;  /* of the picture without padding, 1 to 65,535 pixels */
     uint32_t height; /* likewise */
     cca_padding padding;
     uint32_t entropy_mode;                     /* a cca_entropy_mode */
     uint8_t model_id[CCA_IDENTIFIER_BYTES];    /* the model that made it */
-    uint8_t fingerprint[CCA_IDENTIFIER_BYTES]; /* native mode: the engine; else zero, and unread */
-    cca_view payload;                          /* the coder's, below 2^32 bytes; all tiles' */
-    cca_view icc;  /* ICC colour profile, at most 2^24 bytes; size 0 if there is none */
-    cca_view exif; /* EXIF as in TIFF and JPEG, likewise */
-    cca_view xmp;  /* XMP, UTF-8 text, likewise */
+    uint8_t fingerprint[CCA_IDENTIFIER_BYTES]; /* native mode: the engine; else zero */
+    int32_t step;                              /* quantisation step: 0, which is 1.0 */
     cca_tiling tiling;
-    cca_view tile_table; /* which part of the payload is whose, for cca_stream_tiles() */
+    uint64_t payload_count; /* number of tiles; 1 for a picture that is coded as a whole */
+    cca_view payload;       /* the coder's, below 2^32 bytes: all tiles', one after the other */
+    cca_view icc;           /* ICC colour profile, at most 2^24 bytes; size 0 if there is none */
+    cca_view exif;          /* EXIF as in TIFF and JPEG, likewise */
+    cca_view xmp;           /* XMP, UTF-8 text, likewise */
 } cca_stream_info;
 
 #define CCA_DEFAULT_MAX_PIXELS ((uint64_t)1 << 28) /* a square of 16,384 pixels */
 
-/* Takes a stream apart. Every byte is checked: structure, limits and checksums; only the payload's
- * meaning is left to the decoder.
+/* What a reader is ready for. 0 stands for each one's default. */
+typedef struct cca_limits {
+    uint64_t max_pixels;       /* of a picture with its padding: CCA_DEFAULT_MAX_PIXELS */
+    uint64_t max_tensor_bytes; /* of the tensors that a host holds for a worker: no limit */
+    uint64_t max_metadata;     /* bytes of a stream's metadata together: 3 * 2^24 */
+    uint64_t max_tiles;        /* of a picture: 2^20 */
+} cca_limits;
+
+/* Takes a stream apart, without decoding it. Every byte is checked: structure, limits and
+ * checksums; only the payload's meaning is left to the decoder.
  *
- * stream      a whole .cca file. Read during the call, but `info` points into it afterwards.
- * max_pixels  most pixels of the picture with its padding that the host is ready to decode; 0
- *             stands for CCA_DEFAULT_MAX_PIXELS.
- * info        not null. Its views point into `stream` and live as long as that does.
+ * stream  a whole .cca file. Read during the call, but `info` points into it afterwards.
+ * limits  null for the defaults.
+ * info    not null. Its views point into `stream` and live as long as that does.
  *
  * CCA_ERROR_ARGUMENT, _STREAM, _UNSUPPORTED, _LIMIT, _MEMORY. */
-CCA_API cca_status cca_stream_parse(cca_view stream, uint64_t max_pixels, cca_stream_info* info);
-
-/* Puts a stream together.
- *
- * info    not null; read during the call. The payload is an encoder's. With a tiling it must be of
- *         cca_stream_parse(): cca_stream_write_tiles() is for new ones.
- * stream  not null; gets the .cca file, which the caller frees with cca_bytes_free().
- *
- * CCA_ERROR_ARGUMENT if a field breaks its limits or padding does not reach a multiple of
- * CCA_HYPER_SCALE; CCA_ERROR_MEMORY. */
-CCA_API cca_status cca_stream_write(const cca_stream_info* info, cca_bytes** stream);
-
-/* A part of the picture that is coded by itself. */
-typedef struct cca_tile {
-    uint32_t left; /* pixels of the padded picture, multiples of CCA_HYPER_SCALE all */
-    uint32_t top;
-    uint32_t width;
-    uint32_t height;
-    cca_view payload; /* a whole payload for a decoder */
-} cca_tile;
-
-/* Number of tiles, row after row; 1 for a picture that is coded as a whole.
- *
- * info   not null; read during the call.
- * count  not null.
- *
- * CCA_ERROR_ARGUMENT if a field breaks its limits. */
-CCA_API cca_status cca_stream_tile_count(const cca_stream_info* info, size_t* count);
-
-/* The tiles of a stream.
- *
- * info   not null; from cca_stream_parse().
- * tiles  gets `count` tiles, with payloads that are parts of info->payload.
- * count  what cca_stream_tile_count() gives.
- *
- * CCA_ERROR_ARGUMENT, _MEMORY. */
-CCA_API cca_status cca_stream_tiles(const cca_stream_info* info, cca_tile* tiles, size_t count);
-
-/* Puts together a stream of tiles.
- *
- * info      not null; read during the call, but for `payload` and `tile_table`.
- * payloads  `count` payloads, of an encoder each.
- * count     what cca_stream_tile_count() gives.
- * stream    as for cca_stream_write().
- *
- * CCA_ERROR_ARGUMENT, _MEMORY. */
-CCA_API cca_status cca_stream_write_tiles(const cca_stream_info* info, const cca_view* payloads,
-                                          size_t count, cca_bytes** stream);
-
-/* The padding that `cca-run encode` chooses: the fewest pixels that reach multiples of
- * CCA_HYPER_SCALE, split evenly, the odd one right and below. The border pixels are repeated there.
- * Any padding that a stream can carry decodes; this one gives the same bytes as `cca-run`.
- *
- * width, height  of the picture, 1 to 65,535 pixels.
- * padding        not null.
- *
- * CCA_ERROR_ARGUMENT. */
-CCA_API cca_status cca_choose_padding(uint32_t width, uint32_t height, cca_padding* padding);
+CCA_API cca_status cca_stream_parse(cca_view stream, const cca_limits* limits,
+                                    cca_stream_info* info);
 
 /* ---- Models -------------------------------------------------------------------------------- */
 
@@ -293,11 +245,10 @@ typedef struct cca_file {
     uint64_t size;      /* in bytes, below 2^31 */
 } cca_file;
 
-/* A graph of the bundle: ONNX. Inputs and outputs are listed in docs/bundle.md. */
+/* A graph of the bundle: ONNX. */
 typedef struct cca_graph {
     const char* name; /* "analysis", "prior_0", ..., "synthesis"; belongs to the model */
     cca_file file;
-    uint32_t takes_averages; /* 1 if it has the input `averages`, see cca_averages(); else 0 */
 } cca_graph;
 
 /* Number of the bundle's graphs. 0 if `model` is null. */
@@ -332,26 +283,6 @@ CCA_API const cca_tables* cca_model_hyper_tables(const cca_model* model);
 
 /* Number of tables in a set: a table index must be less. 0 if `tables` is null. */
 CCA_API size_t cca_tables_count(const cca_tables* tables);
-
-/* CCA_ERROR_MODEL unless a stream decodes to what its encoder saw with this model on this engine.
- *
- * model        not null.
- * stream       not null; from cca_stream_parse().
- * fingerprint  CCA_IDENTIFIER_BYTES bytes that stand for the host's engine: device, library and
- *              version, whatever its floating-point results depend on. Compared in native mode
- *              only; may be null in exact mode.
- *
- * CCA_ERROR_ARGUMENT, _MODEL. */
-CCA_API cca_status cca_model_check_stream(const cca_model* model, const cca_stream_info* stream,
-                                          const uint8_t* fingerprint);
-
-/* The input `averages`, float32 [4], of the prior graphs that have it (docs/exact.md, "Averages").
- *
- * latent_height, latent_width  of the padded picture's latents, each 1 to 65,535.
- * averages                     not null; gets 4 floats.
- *
- * CCA_ERROR_ARGUMENT. */
-CCA_API cca_status cca_averages(uint32_t latent_height, uint32_t latent_width, float* averages);
 
 /* ---- Decoding payloads --------------------------------------------------------------------- */
 
@@ -400,16 +331,6 @@ typedef struct cca_rans_encoder cca_rans_encoder;
  *
  * CCA_ERROR_ARGUMENT, _MEMORY. */
 CCA_API cca_status cca_rans_encoder_create(cca_rans_encoder** encoder);
-
-/* Symbols as the coder takes them: latents minus means, rounded to nearest (halves to even) and
- * clipped to -32,768 .. 32,767. A device can as well do it itself.
- *
- * latents, means  `count` floats each; null only if `count` is 0.
- * symbols         gets `count` symbols; null only if `count` is 0. Must not overlap the others.
- *
- * CCA_ERROR_ARGUMENT if a difference is infinite or not a number. */
-CCA_API cca_status cca_quantise(const float* latents, const float* means, size_t count,
-                                int32_t* symbols);
 
 /* Appends a group. After CCA_ERROR_ARGUMENT the encoder is as before the call; after any other
  * error every further call returns CCA_ERROR_STATE.
@@ -504,14 +425,6 @@ typedef struct cca_host {
     int (*free)(void* host, const cca_step* step);
 } cca_host;
 
-/* What a machine is ready for. 0 stands for each one's default. */
-typedef struct cca_limits {
-    uint64_t max_pixels;       /* of a picture with its padding: CCA_DEFAULT_MAX_PIXELS */
-    uint64_t max_tensor_bytes; /* of the tensors that the host holds for a worker: no limit */
-    uint64_t max_metadata;     /* bytes of a stream's metadata together: 3 * 2^24 */
-    uint64_t max_tiles;        /* of a picture: 2^20 */
-} cca_limits;
-
 /* A picture: 8-bit red, green and blue, row after row, and what travels with it. */
 typedef struct cca_picture {
     const uint8_t* pixels;
@@ -539,7 +452,7 @@ typedef struct cca_decode_options {
     cca_region region;          /* of a single picture */
     const uint8_t* fingerprint; /* native mode: CCA_IDENTIFIER_BYTES that stand for the engine */
     uint32_t workers;           /* threads that may do steps at the same time; 0 stands for 1 */
-    uint32_t reserved;          /* 0 */
+    uint32_t keep_going;        /* 1: show what came of latents that are not the encoder's */
 } cca_decode_options;
 
 /* Decodes one stream, or several of one padded size and without tiles together, as a batch. */
@@ -564,7 +477,7 @@ CCA_API cca_status cca_decoder_create(const cca_model* model, const cca_view* st
  * worker   less than the options' `workers`. One thread at a time may be a worker.
  * step     not null; gets the step.
  *
- * CCA_ERROR_ARGUMENT, _STATE, _STREAM, _BUNDLE, _LIMIT, _MEMORY. */
+ * CCA_ERROR_ARGUMENT, _STATE, _STREAM, _INEXACT, _BUNDLE, _LIMIT, _MEMORY. */
 CCA_API cca_status cca_decoder_next(cca_decoder* decoder, uint32_t worker, const cca_step** step);
 
 /* A decoded picture, or the region of it. Its pointers belong to the decoder.
@@ -576,6 +489,15 @@ CCA_API cca_status cca_decoder_next(cca_decoder* decoder, uint32_t worker, const
  * CCA_ERROR_ARGUMENT, _STATE. */
 CCA_API cca_status cca_decoder_picture(const cca_decoder* decoder, size_t index,
                                        cca_picture* picture);
+
+/* Number of payloads, with `keep_going`, whose latents are not those that the encoder had: its
+ * engine or this one does not compute the model exactly.
+ *
+ * decoder  not null; every worker has had CCA_STEP_DONE.
+ * count    not null.
+ *
+ * CCA_ERROR_ARGUMENT, _STATE. */
+CCA_API cca_status cca_decoder_mismatches(const cca_decoder* decoder, uint64_t* count);
 
 /* Ends the work early, for a host that cannot do a step or is no longer asked to: workers that wait
  * come back with CCA_ERROR_STATE, and none has another step. May be called by any thread. */
@@ -626,7 +548,7 @@ CCA_API cca_status cca_encoder_create(const cca_model* model, const cca_picture*
 
 /* As cca_decoder_next().
  *
- * CCA_ERROR_ARGUMENT, _STATE, _BUNDLE, _LATENTS, _LIMIT, _MEMORY. */
+ * CCA_ERROR_ARGUMENT, _STATE, _BUNDLE, _LATENTS, _INEXACT, _LIMIT, _MEMORY. */
 CCA_API cca_status cca_encoder_next(cca_encoder* encoder, uint32_t worker, const cca_step** step);
 
 /* A whole .cca file. Its bytes belong to the encoder.

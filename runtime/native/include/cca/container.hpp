@@ -64,7 +64,9 @@ struct StreamInfo {
     std::uint16_t width = 0;  ///< pixels of the picture itself, at least 1
     std::uint16_t height = 0;
     Padding padding;
+    std::int8_t step = 0;                   ///< quantisation step; only 0, which is 1.0, is known
     std::optional<Tiling> tiling;           ///< of a picture that is coded in parts
+    std::vector<std::uint32_t> digests;     ///< exact mode: of y_hat, one for each payload
     Identifier model_id{};                  ///< the model that decodes it
     std::optional<Identifier> fingerprint;  ///< native entropy mode: the engine that decodes it
     std::optional<Bytes> icc;               ///< ICC colour profile
@@ -83,6 +85,9 @@ std::uint32_t padded_height(const StreamInfo& info) noexcept;
 /// Pixels of the padded picture, which is what a model works on: below 2^33.
 std::uint64_t padded_pixels(const StreamInfo& info) noexcept;
 
+/// How many payloads there are: one, or one for each tile.
+std::uint64_t count_payloads(const StreamInfo& info) noexcept;
+
 /// How many tiles a tiled picture has across and down. `info.tiling` is there, with no zero in it.
 TileGrid tile_grid(const StreamInfo& info) noexcept;
 
@@ -95,17 +100,11 @@ void validate(const StreamInfo& info);
 /// not those that the tiles have together.
 Bytes write_stream(const StreamInfo& info, BytesView payload);
 
-/// A stream taken apart; `payload` and `tile_table` are views of the bytes that were parsed.
+/// A stream taken apart; `payload` is a view of the bytes that were parsed.
 struct ParsedStream {
     StreamInfo info;
     BytesView payload;
-    BytesView tile_table;  ///< the section table's entries of tiles; empty without tiling
 };
-
-/// The sizes of tiles, out of `ParsedStream::tile_table`.
-///
-/// @throws StreamError if these are not whole entries.
-std::vector<std::uint32_t> read_tile_sizes(BytesView table);
 
 /// Checks every byte of `stream`: structure, checksums and `limits`.
 ///

@@ -47,6 +47,12 @@ class ForeignStreamError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// An engine that does not compute a model in exact mode exactly.
+class InexactError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
 /// A call in the wrong order.
 class StateError : public std::logic_error {
   public:

@@ -28,7 +28,6 @@ struct BundleFile {
 struct Graph {
     std::string name;
     BundleFile file;
-    bool takes_averages;  ///< it has the input `averages` (docs/exact.md)
     Signature signature;
 };
 
@@ -68,6 +67,12 @@ struct Manifest {
 ///
 /// @throws BundleError naming what is wrong; UnsupportedBundleError for another version.
 Manifest parse_manifest(BytesView content);
+
+/// Reads only what the graphs take and give, and the order in which they run: `architecture`,
+/// `coding`, and of each graph `inputs` and `outputs`.
+///
+/// @throws BundleError naming what is wrong.
+Manifest parse_coding(BytesView content);
 
 /// Throws BundleError unless `content` has the size and SHA-256 of `file`.
 void check_file(const BundleFile& file, BytesView content);

@@ -3,7 +3,6 @@
 #include <memory>
 #include <stdexcept>
 
-#include "cca/quantise.hpp"
 #include "cca/rans.hpp"
 #include "guard.hpp"
 #include "handles.hpp"
@@ -138,14 +137,6 @@ cca_status cca_rans_encoder_create(cca_rans_encoder** encoder) {
     return guarded([&] {
         require(encoder, "encoder");
         *encoder = std::make_unique<cca_rans_encoder>().release();
-    });
-}
-
-cca_status cca_quantise(const float* latents, const float* means, size_t count, int32_t* symbols) {
-    return guarded([&] {
-        cca::quantise(require_array(latents, count, "latents"),
-                      require_array(means, count, "means"),
-                      require_array(symbols, count, "symbols"));
     });
 }
 

@@ -23,6 +23,7 @@ cca::DecodeOptions to_core(const cca_decode_options* given) {
     options.workers = to_workers(from.workers);
     options.limits = to_limits(from.limits);
     options.fingerprint = to_fingerprint(from.fingerprint);
+    options.keep_going = from.keep_going != 0;
     const cca_region& region = from.region;
     if (region.x != 0 || region.y != 0 || region.width != 0 || region.height != 0) {
         options.region = cca::Region{region.x, region.y, region.width, region.height};
@@ -73,6 +74,15 @@ cca_status cca_decoder_picture(const cca_decoder* decoder, size_t index, cca_pic
         const cca::DecodedPicture& found = pictures[index];
         *picture = {found.pixels.data(),  found.width,           found.height,
                     view(found.info.icc), view(found.info.exif), view(found.info.xmp)};
+    });
+}
+
+cca_status cca_decoder_mismatches(const cca_decoder* decoder, uint64_t* count) {
+    return guarded([&] {
+        require(decoder, "decoder");
+        require(count, "count");
+        decoder->steps.require_done();
+        *count = decoder->machine.mismatches();
     });
 }
 

@@ -57,6 +57,8 @@ cca_status fail_with_current_exception() noexcept {
         return fail(CCA_ERROR_MODEL, error.what());
     } catch (const LatentsError& error) {
         return fail(CCA_ERROR_LATENTS, error.what());
+    } catch (const InexactError& error) {
+        return fail(CCA_ERROR_INEXACT, error.what());
     } catch (const StateError& error) {
         return fail(CCA_ERROR_STATE, error.what());
     } catch (const std::invalid_argument& error) {

@@ -99,20 +99,6 @@ void StepTranslator::require_done() const {
     }
 }
 
-Limits to_limits(const cca_limits& from) {
-    Limits limits;
-    const auto take = [](std::uint64_t value, std::uint64_t& limit) {
-        if (value != 0) {
-            limit = value;
-        }
-    };
-    take(from.max_pixels, limits.max_pixels);
-    take(from.max_tensor_bytes, limits.max_tensor_bytes);
-    take(from.max_metadata, limits.max_metadata);
-    take(from.max_tiles, limits.max_tiles);
-    return limits;
-}
-
 std::optional<Identifier> to_fingerprint(const std::uint8_t* fingerprint) {
     if (fingerprint == nullptr) {
         return std::nullopt;

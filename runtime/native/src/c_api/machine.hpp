@@ -11,6 +11,7 @@
 #include "codec/part_coders.hpp"
 #include "guard.hpp"
 #include "handles.hpp"
+#include "limits.hpp"
 
 namespace cca::c_api {
 
@@ -69,7 +70,6 @@ Options read_options(const Options* from) {
     return options;
 }
 
-Limits to_limits(const cca_limits& limits);
 std::optional<Identifier> to_fingerprint(const std::uint8_t* fingerprint);
 std::uint32_t to_workers(std::uint32_t workers);
 ModelView view_of(const cca_model* model);

@@ -2,49 +2,15 @@
 #include <algorithm>
 #include <memory>
 
-#include "cca/averages.hpp"
 #include "guard.hpp"
 #include "handles.hpp"
-#include "sha256.hpp"
 
 namespace cca::c_api {
 namespace {
 
-constexpr std::uint32_t kMaxSide = 65'535;
-
 cca_graph to_c(const Graph& graph) {
     return {graph.name.c_str(),
-            {graph.file.path.c_str(), graph.file.sha256.c_str(), graph.file.size},
-            graph.takes_averages};
-}
-
-std::string hex(const std::uint8_t* identifier) {
-    return to_hex({identifier, CCA_IDENTIFIER_BYTES});
-}
-
-std::string mode_name(bool exact) {
-    return exact ? "exact" : "native";
-}
-
-void check_identity(const Manifest& manifest, const cca_stream_info& stream) {
-    if (!std::ranges::equal(manifest.model_id, stream.model_id)) {
-        throw Refusal(CCA_ERROR_MODEL, "the stream was made with model " + hex(stream.model_id) +
-                                           ", and this is " + to_hex(manifest.model_id));
-    }
-    const bool exact = stream.entropy_mode == CCA_ENTROPY_EXACT;
-    if (exact != manifest.exact) {
-        throw Refusal(CCA_ERROR_MODEL, "the stream's entropy mode is " + mode_name(exact) +
-                                           ", the model's is " + mode_name(manifest.exact));
-    }
-}
-
-void check_engine(const cca_stream_info& stream, const std::uint8_t* fingerprint) {
-    require(fingerprint, "fingerprint");
-    if (!std::equal(fingerprint, fingerprint + CCA_IDENTIFIER_BYTES, stream.fingerprint)) {
-        throw Refusal(CCA_ERROR_MODEL, "the stream decodes only on the engine with fingerprint " +
-                                           hex(stream.fingerprint) + ", and this is " +
-                                           hex(fingerprint));
-    }
+            {graph.file.path.c_str(), graph.file.sha256.c_str(), graph.file.size}};
 }
 
 }  // namespace
@@ -120,30 +86,4 @@ const cca_tables* cca_model_hyper_tables(const cca_model* model) {
 
 size_t cca_tables_count(const cca_tables* tables) {
     return tables == nullptr ? 0 : tables->tables.size();
-}
-
-cca_status cca_model_check_stream(const cca_model* model, const cca_stream_info* stream,
-                                  const uint8_t* fingerprint) {
-    return guarded([&] {
-        require(model, "model");
-        require(stream, "stream");
-        check_identity(model->manifest, *stream);
-        if (!model->manifest.exact) {
-            check_engine(*stream, fingerprint);
-        }
-    });
-}
-
-cca_status cca_averages(uint32_t latent_height, uint32_t latent_width, float* averages) {
-    return guarded([&] {
-        require(averages, "averages");
-        for (const std::uint32_t side : {latent_height, latent_width}) {
-            if (side < 1 || side > kMaxSide) {
-                throw Refusal(CCA_ERROR_ARGUMENT, "a side of " + std::to_string(side) +
-                                                      " latents is not in 1.." +
-                                                      std::to_string(kMaxSide));
-            }
-        }
-        std::ranges::copy(cca::average_factors(latent_height, latent_width), averages);
-    });
 }

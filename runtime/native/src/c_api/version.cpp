@@ -38,6 +38,8 @@ const char* cca_status_name(int status) {
             return "CCA_ERROR_LATENTS";
         case CCA_ERROR_HOST:
             return "CCA_ERROR_HOST";
+        case CCA_ERROR_INEXACT:
+            return "CCA_ERROR_INEXACT";
         default:
             return "unknown status";
     }

@@ -107,6 +107,7 @@ DecoderMachine::DecoderMachine(const ModelView& model, std::vector<ParsedStream>
                                const DecodeOptions& options)
     : Machine(options.workers, options.limits.max_tensor_bytes),
       model_(model),
+      keep_going_(options.keep_going),
       region_(check_region(options.region, streams)),
       grid_(streams.front().info) {
     for (ParsedStream& stream : streams) {
@@ -133,6 +134,25 @@ DecoderMachine::DecoderMachine(const ModelView& model, std::vector<ParsedStream>
             check_room(model_, hyper_size(grid_.tiles().box(number)), payload_of(number));
         } catch (const StreamError& error) {
             throw StreamError(grid_.name_tile(number) + ": " + error.what());
+        }
+    }
+}
+
+// Compares what the engine computed with what the encoder's did, in exact mode.
+void DecoderMachine::check_latents(const Part& part, std::uint32_t tile, Buffer& latents) {
+    if (!model_.manifest->exact) {
+        return;
+    }
+    const auto found = digest_latents(*model_.manifest, part, latents.as<float>());
+    for (std::size_t n = 0; n < found.size(); ++n) {
+        if (found[n] == pictures_[n].info.digests[tile]) {
+            continue;
+        }
+        ++mismatches_;
+        if (!keep_going_) {
+            throw InexactError(
+                "the latents are not those that the encoder had: its engine or this one does not "
+                "compute the model exactly");
         }
     }
 }
@@ -179,9 +199,16 @@ Steps DecoderMachine::decode_whole(Slots& slots) {
     const Part part{static_cast<std::uint32_t>(pictures_.size()), hyper_size(grid_.picture()), {}};
     SlotId y_hat = 0;
     co_await decode_part(model_, slots, part, payloads_, y_hat);
-    Buffer image;
+    SlotId image = 0;
     co_await synthesise(*model_.manifest, slots, part.extended(), y_hat, image);
-    const std::span<const std::uint8_t> all = image.as<std::uint8_t>();
+    // While a device works on the pixels.
+    Buffer latents;
+    co_await fetch_latents(*model_.manifest, slots, part, y_hat, latents);
+    check_latents(part, 0, latents);
+    latents = {};
+    Buffer pixels;
+    co_await fetch_image(slots, part.extended(), image, pixels);
+    const std::span<const std::uint8_t> all = pixels.as<std::uint8_t>();
     const std::size_t bytes = all.size() / pictures_.size();
     for (std::size_t n = 0; n < pictures_.size(); ++n) {
         DecodedPicture& picture = pictures_[n];
@@ -200,6 +227,8 @@ Steps DecoderMachine::decode_tile(std::uint32_t number, Slots& slots) {
         throw;
     } catch (const StreamError& error) {
         throw StreamError(grid_.name_tile(number) + ": " + error.what());
+    } catch (const InexactError& error) {
+        throw InexactError(grid_.name_tile(number) + ": " + error.what());
     }
 }
 
@@ -211,6 +240,7 @@ Steps DecoderMachine::read_tile(std::uint32_t number, Slots& slots) {
     co_await decode_part(model_, slots, part, {&payload, 1}, y_hat);
     Buffer latents;
     co_await fetch_latents(*model_.manifest, slots, part, y_hat, latents);
+    check_latents(part, number, latents);
     painter_->add_tile(number, std::move(latents));
 }
 

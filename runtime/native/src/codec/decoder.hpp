@@ -1,6 +1,7 @@
 // Streams to pixels: the decoder as a machine.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -26,6 +27,7 @@ struct DecodeOptions {
     std::uint32_t workers = 1;
     std::optional<Region> region;           ///< of a single picture
     std::optional<Identifier> fingerprint;  ///< of the host's engine; native mode needs it
+    bool keep_going = false;                ///< whatever the digests say
     Limits limits;
 };
 
@@ -58,6 +60,9 @@ class DecoderMachine : public Machine {
     std::vector<DecodedPicture>& pictures() noexcept { return pictures_; }
     const std::vector<DecodedPicture>& pictures() const noexcept { return pictures_; }
 
+    /// Payloads whose latents are not those that the encoder had.
+    std::uint64_t mismatches() const noexcept { return mismatches_; }
+
   protected:
     bool begin_phase(std::deque<Task>& tasks) override;
 
@@ -69,10 +74,13 @@ class DecoderMachine : public Machine {
     Steps decode_tile(std::uint32_t number, Slots& slots);
     Steps read_tile(std::uint32_t number, Slots& slots);
     BytesView payload_of(std::uint32_t tile) const;
+    void check_latents(const Part& part, std::uint32_t tile, Buffer& latents);
 
     ModelView model_;
     std::vector<DecodedPicture> pictures_;
     std::vector<BytesView> payloads_;
+    bool keep_going_;
+    std::atomic<std::uint64_t> mismatches_ = 0;
     Region region_;
     Grid grid_;
     std::vector<std::size_t> tile_starts_;  // in the payload of a tiled picture

@@ -162,6 +162,9 @@ EncoderMachine::EncoderMachine(const ModelView& model, std::vector<StreamInfo> i
       pictures_(std::move(pictures)),
       grid_(infos.front()) {
     for (StreamInfo& info : infos) {
+        if (model.manifest->exact) {
+            info.digests.resize(count_payloads(info));
+        }
         encoded_.push_back({std::move(info), {}, {}});
     }
 }
@@ -216,22 +219,28 @@ Steps EncoderMachine::encode_whole(Slots& slots) {
     std::vector<Bytes> payloads;
     SlotId y_hat = 0;
     co_await encode_part(model_, slots, part, found.y, found.z_symbols, payloads, y_hat);
+    SlotId image = 0;
+    if (options_.reconstruct) {
+        co_await synthesise(*model_.manifest, slots, part.extended(), y_hat, image);
+    }
+    // While a device works on the pixels.
+    Buffer latents;
+    co_await fetch_latents(*model_.manifest, slots, part, y_hat, latents);
+    add_digests(part, 0, latents);
     for (std::size_t n = 0; n < payloads.size(); ++n) {
         write(n, payloads[n]);
     }
-    if (options_.reconstruct) {
-        Buffer image;
-        co_await synthesise(*model_.manifest, slots, part.extended(), y_hat, image);
-        const std::size_t bytes = image.size() / encoded_.size();
-        for (std::size_t n = 0; n < encoded_.size(); ++n) {
-            EncodedPicture& picture = encoded_[n];
-            picture.reconstruction = crop(image.as<std::uint8_t>().subspan(n * bytes, bytes),
-                                          grid_.picture(), picture_box(picture.info));
-        }
+    if (!options_.reconstruct) {
         co_return;
     }
-    const Step free = slots.free(y_hat);
-    co_yield free;
+    Buffer pixels;
+    co_await fetch_image(slots, part.extended(), image, pixels);
+    const std::size_t bytes = pixels.size() / encoded_.size();
+    for (std::size_t n = 0; n < encoded_.size(); ++n) {
+        EncodedPicture& picture = encoded_[n];
+        picture.reconstruction = crop(pixels.as<std::uint8_t>().subspan(n * bytes, bytes),
+                                      grid_.picture(), picture_box(picture.info));
+    }
 }
 
 Steps EncoderMachine::encode_tile(std::uint32_t number, Slots& slots) {
@@ -243,14 +252,25 @@ Steps EncoderMachine::encode_tile(std::uint32_t number, Slots& slots) {
     SlotId y_hat = 0;
     co_await encode_part(model_, slots, part, found.y, found.z_symbols, payloads, y_hat);
     tile_payloads_[number] = std::move(payloads.front());
+    Buffer latents;
+    co_await fetch_latents(*model_.manifest, slots, part, y_hat, latents);
+    add_digests(part, number, latents);
     if (painter_) {
-        Buffer latents;
-        co_await fetch_latents(*model_.manifest, slots, part, y_hat, latents);
         painter_->add_tile(number, std::move(latents));
-        co_return;
     }
-    const Step free = slots.free(y_hat);
-    co_yield free;
+}
+
+void EncoderMachine::add_digests(const Part& part, std::uint32_t tile, Buffer& latents) {
+    if (!model_.manifest->exact) {
+        return;
+    }
+    const auto digests = digest_latents(*model_.manifest, part, latents.as<float>());
+    for (std::size_t n = 0; n < digests.size(); ++n) {
+        if (!digests[n]) {
+            throw InexactError("the engine does not compute the model exactly");
+        }
+        encoded_[n].info.digests[tile] = *digests[n];
+    }
 }
 
 // Latents and hyper-latents of a tile, window by window.

@@ -54,6 +54,9 @@ class EncoderMachine : public Machine {
     /// @throws LimitError if a picture has too many pixels.
     /// @throws std::invalid_argument if several pictures do not fit together, or there is no such
     ///         tile.
+    ///
+    /// Steps throw LatentsError, BundleError for graphs that give what no graph may, InexactError
+    /// if latents of an exact model are no integers, and LimitError.
     EncoderMachine(const ModelView& model, std::vector<PictureView> pictures,
                    const EncodeOptions& options);
 
@@ -78,6 +81,7 @@ class EncoderMachine : public Machine {
     Steps analyse(const Box& seen, Slots& slots, Analysed& found);
     Steps analyse_windows(const Box& tile, Slots& slots, Analysed& found);
     Buffer padded_pixels_of(const Box& seen) const;
+    void add_digests(const Part& part, std::uint32_t tile, Buffer& latents);
     void write(std::size_t picture, BytesView payload);
     void write_tiles();
 

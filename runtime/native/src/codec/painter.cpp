@@ -68,10 +68,14 @@ Steps Painter::paint(std::uint32_t number, Slots& slots) {
         DType::kFloat32, {manifest_.latent_channels, 1, size.latent_height(), size.latent_width()},
         gather(seen));
     co_yield step;
-    Buffer image;
+    SlotId image = 0;
     co_await synthesise(manifest_, slots, size, step.slot, image);
+    const Step free = slots.free(step.slot);
+    co_yield free;
+    Buffer pixels;
+    co_await fetch_image(slots, size, image, pixels);
     const std::lock_guard lock(turn_);
-    canvas_.add_window(window, seen, image.as<std::uint8_t>());
+    canvas_.add_window(window, seen, pixels.as<std::uint8_t>());
 }
 
 void Painter::end_row() {
@@ -109,25 +113,27 @@ Buffer Painter::gather(const Box& seen) {
 }
 
 Steps synthesise(const Manifest& manifest, Slots& slots, const PartSize& size, SlotId y_hat,
-                 Buffer& image) {
+                 SlotId& image) {
     const Port& in = manifest.synthesis.signature.inputs.front();
     const Port& out = manifest.synthesis.signature.outputs.front();
     const Shape shape = shape_of(out, size);
+    image = slots.take(shape.elements() * size_of(out.dtype));
     const Binding input{in.name, y_hat, in.dtype, shape_of(in, size)};
-    const Binding output{out.name, slots.take(shape.elements() * size_of(out.dtype)), out.dtype,
-                         shape};
+    const Binding output{out.name, image, out.dtype, shape};
     Step run;
     run.kind = StepKind::kRun;
     run.graph = manifest.synthesis_index();
     run.inputs = {&input, 1};
     run.outputs = {&output, 1};
     co_yield run;
-    const Step free_latents = slots.free(y_hat);
-    co_yield free_latents;
-    const Step download = Slots::download(output.slot, out.dtype, shape, image);
+}
+
+Steps fetch_image(Slots& slots, const PartSize& size, SlotId image, Buffer& pixels) {
+    const Step download = Slots::download(
+        image, DType::kUint8, {size.batch, size.height, size.width, kPixelBytes}, pixels);
     co_yield download;
-    const Step free_image = slots.free(output.slot);
-    co_yield free_image;
+    const Step free = slots.free(image);
+    co_yield free;
 }
 
 std::vector<std::uint8_t> crop(std::span<const std::uint8_t> pixels, const Box& picture,

@@ -57,13 +57,16 @@ class Painter {
     std::mutex turn_;
 };
 
-/// Runs the synthesis transform, and frees y_hat.
+/// Runs the synthesis transform.
 ///
 /// @param size   of the pictures.
 /// @param y_hat  slot of float32 [M, N, h, w].
-/// @param image  gets uint8 [N, H, W, 3].
+/// @param image  gets the slot of uint8 [N, H, W, 3]; the caller frees both.
 Steps synthesise(const Manifest& manifest, Slots& slots, const PartSize& size, SlotId y_hat,
-                 Buffer& image);
+                 SlotId& image);
+
+/// Fetches what synthesise() gave, and frees it.
+Steps fetch_image(Slots& slots, const PartSize& size, SlotId image, Buffer& pixels);
 
 /// Cuts a box out of a picture's pixels.
 std::vector<std::uint8_t> crop(std::span<const std::uint8_t> pixels, const Box& picture,

@@ -4,8 +4,9 @@
 #include <string>
 
 #include "cca/error.hpp"
-#include "cca/quantise.hpp"
 #include "cca/room.hpp"
+#include "codec/rounding.hpp"
+#include "codec/selection.hpp"
 
 namespace cca {
 namespace {
@@ -18,40 +19,6 @@ std::vector<std::uint16_t> channel_indexes(std::size_t channels, std::size_t are
     }
     return indexes;
 }
-
-// The latents at some positions of planes, one after the other, and back.
-class Selection {
-  public:
-    Selection(Positions positions, const PlaneSize& size, std::size_t planes) {
-        const std::size_t parity = positions == Positions::kOdd ? 1 : 0;
-        for (std::size_t plane = 0; plane < planes; ++plane) {
-            for (std::size_t row = 0; row < size.height; ++row) {
-                for (std::size_t column = (row + parity) % 2; column < size.width; column += 2) {
-                    places_.push_back((plane * size.height + row) * size.width + column);
-                }
-            }
-        }
-    }
-
-    template <typename T>
-    std::vector<T> gather(std::span<const T> from) const {
-        std::vector<T> found;
-        found.reserve(places_.size());
-        for (const std::size_t place : places_) {
-            found.push_back(from[place]);
-        }
-        return found;
-    }
-
-    void scatter(std::span<const std::int32_t> from, std::span<std::int32_t> to) const {
-        for (std::size_t i = 0; i < places_.size(); ++i) {
-            to[places_[i]] = from[i];
-        }
-    }
-
-  private:
-    std::vector<std::size_t> places_;
-};
 
 // Calls `code(indexes, symbols)` with what a group has of one picture, at its positions only.
 template <typename Code>
@@ -67,7 +34,7 @@ void at_positions(const CodedGroup& group, const PlaneSize& size,
     std::vector<std::int32_t> own_symbols =
         selection.gather(std::span<const std::int32_t>(symbols));
     code(std::span<const std::uint8_t>(own_indexes), std::span<std::int32_t>(own_symbols));
-    selection.scatter(own_symbols, symbols);
+    selection.scatter(std::span<const std::int32_t>(own_symbols), symbols);
 }
 
 // A graph that names tables which are not there is broken, whatever the coder calls it.
@@ -99,21 +66,10 @@ void PartEncoder::code(const CodedGroup& group, std::span<const std::uint8_t> in
     const PlaneSize size = part_.latents();
     const std::size_t count = group.channels.count * size.area();
     const std::size_t all = model_.manifest->latent_channels * size.area();
-    std::vector<std::int32_t> rounded(count);
     for (std::size_t n = 0; n < encoders_.size(); ++n) {
         const std::size_t first = n * all + group.channels.first * size.area();
-        try {
-            quantise(y_.subspan(first, count), means.subspan(n * count, count), rounded);
-        } catch (const std::invalid_argument&) {
-            throw LatentsError("the model gives infinite or undefined latents for this picture");
-        }
         const std::span<std::int32_t> own = symbols.subspan(n * count, count);
-        if (group.positions == Positions::kAll) {
-            std::ranges::copy(rounded, own.begin());
-        } else {
-            const Selection selection(group.positions, size, group.channels.count);
-            selection.scatter(selection.gather(std::span<const std::int32_t>(rounded)), own);
-        }
+        round_group(group, size, y_.subspan(first, count), means.subspan(n * count, count), own);
         with_tables([&] {
             at_positions(
                 group, size, indexes.subspan(n * count, count), own,

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cca/averages.hpp"
+#include "cca/latents_digest.hpp"
 #include "geometry/grid.hpp"
 
 namespace cca {
@@ -212,9 +213,23 @@ Steps fetch_latents(const Manifest& manifest, Slots& slots, const Part& part, Sl
         latents = std::move(extended);
         co_return;
     }
-    latents = make_buffer<float>(manifest.latent_channels * part.latents().area());
+    latents = make_buffer<float>(manifest.latent_channels * part.batch * part.latents().area());
     inner_planes<float>(part.mirroring, kLatentsPerHyper, part.latents(), extended.as<float>(),
                         latents.as<float>());
+}
+
+std::vector<std::optional<std::uint32_t>> digest_latents(const Manifest& manifest, const Part& part,
+                                                         std::span<const float> latents) {
+    const std::size_t area = part.latents().area();
+    std::vector<LatentsDigest> digests(part.batch);
+    for (std::size_t plane = 0; plane < manifest.latent_channels * digests.size(); ++plane) {
+        digests[plane % digests.size()].add(latents.subspan(plane * area, area));
+    }
+    std::vector<std::optional<std::uint32_t>> values;
+    for (const LatentsDigest& digest : digests) {
+        values.push_back(digest.value());
+    }
+    return values;
 }
 
 }  // namespace cca

@@ -17,7 +17,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "cca/model.hpp"
 #include "cca/plan.hpp"
@@ -69,10 +71,16 @@ PlaneSize hyper_size(const Box& box) noexcept;
 Steps run_prior(const Manifest& manifest, Slots& slots, const Part& part,
                 std::span<const std::int32_t> z_symbols, GroupCoder& coder, SlotId& y_hat);
 
-/// Fetches y_hat of a part of one picture, and frees it.
+/// Fetches y_hat of a part, and frees it.
 ///
-/// @param latents  gets float [M, h, w], without what is mirrored.
+/// @param latents  gets float [M, N, h, w], without what is mirrored.
 Steps fetch_latents(const Manifest& manifest, Slots& slots, const Part& part, SlotId y_hat,
                     Buffer& latents);
+
+/// The digest of y_hat of each picture. None for those in which a latent is no multiple of 2^-7.
+///
+/// @param latents  float [M, N, h, w].
+std::vector<std::optional<std::uint32_t>> digest_latents(const Manifest& manifest, const Part& part,
+                                                         std::span<const float> latents);
 
 }  // namespace cca

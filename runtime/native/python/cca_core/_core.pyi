@@ -1,7 +1,7 @@
-"""The native core: the `.cca` container and the entropy coder (docs/format.md)."""
+"""The native core: machines, the `.cca` container (docs/format.md) and the entropy coder."""
 
 from collections.abc import Sequence
-from typing import Final, Literal, final
+from typing import Any, Final, Literal, Protocol, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,208 @@ class LimitError(StreamError):
 
 class BundleError(ValueError):
     """A file of a model bundle that is damaged or unsupported; its message is one line."""
+
+class ForeignStreamError(ValueError):
+    """A sound stream that another model, or another engine, made."""
+
+class LatentsError(RuntimeError):
+    """A model gives infinite or undefined latents for a picture."""
+
+class InexactError(RuntimeError):
+    """An engine does not compute a model in exact mode exactly."""
+
+class StateError(RuntimeError):
+    """A call in the wrong order."""
+
+Slot: TypeAlias = int
+"""A tensor of the host, by number. Numbers of freed slots are given again."""
+
+Binding: TypeAlias = tuple[str, Slot, int | None, str, tuple[int, ...]]
+"""What a graph reads or writes under a name: the name, the slot, its first row or None for all of
+the slot, and dtype and shape of what is bound."""
+
+class Host(Protocol):
+    """Runs graphs for a machine, one worker's steps on one thread."""
+
+    def upload(self, slot: Slot, array: NDArray[Any], /) -> None:
+        """Make a tensor of a read-only array, which stays as it is until the slot is freed."""
+
+    def allocate(self, slot: Slot, dtype: str, shape: tuple[int, ...], /) -> None:
+        """Make a tensor of any content."""
+
+    def run(self, graph: int, inputs: list[Binding], outputs: list[Binding], /) -> None:
+        """Run a graph, by its number. Outputs with a first row are written to where they lie."""
+
+    def download(self, slot: Slot, /) -> NDArray[Any]:
+        """A tensor as a C-contiguous array."""
+
+    def free(self, slot: Slot, /) -> None:
+        """Drop a tensor."""
+
+@final
+class Model:
+    """A bundle's manifest and tables; immutable."""
+
+    def __init__(self, manifest: Buffer, tables: Buffer) -> None:
+        """Read the contents of `manifest.json` and `tables.bin`.
+
+        Raises:
+            BundleError: One is damaged or of an unknown version, or they do not belong together.
+        """
+
+    @property
+    def graphs(self) -> list[str]:
+        """Names of the graphs, in the order of their numbers."""
+
+    @property
+    def group_sizes(self) -> list[int]:
+        """Channels of each channel group."""
+
+@final
+class CodingPlan:
+    """What of a model is known before its files are: graphs' inputs and outputs, and their order."""
+
+    def __init__(self, manifest: Buffer) -> None:
+        """Read `architecture`, `coding` and `graphs` of a manifest; files are not looked at.
+
+        Raises:
+            BundleError: Something in them does not fit together.
+        """
+
+    @property
+    def graphs(self) -> list[str]:
+        """Names of the graphs, in the order of their numbers."""
+
+TILE_BY_SIZE: Final[int]
+"""As `tile_side`: tiles for large pictures."""
+
+TILE_NONE: Final[int]
+"""As `tile_side`: every picture as a whole."""
+
+@final
+class EncoderMachine:
+    """Encodes pictures of one padded size together, step by step."""
+
+    def __init__(
+        self,
+        model: Model,
+        pictures: Sequence[tuple[NDArray[np.uint8], bytes | None, bytes | None, bytes | None]],
+        *,
+        tile_side: int = ...,
+        reconstruct: bool = False,
+        fingerprint: bytes | None = None,
+        max_pixels: int = ...,
+        workers: int = 1,
+    ) -> None:
+        """Begin.
+
+        Args:
+            model: The model.
+            pictures: uint8 [H, W, 3], C-contiguous, and ICC, EXIF and XMP data of each. Several
+                must have one padded size and no tiles.
+            tile_side: Longest side of a tile, a multiple of 64, or one of the constants.
+            reconstruct: Also give the pixels that decoding will give.
+            fingerprint: 8 bytes that stand for the engine; native mode needs it.
+            max_pixels: Most pixels of a picture, its padding included.
+            workers: Threads that may do steps at the same time.
+
+        Raises:
+            LimitError: A picture has more than `max_pixels`.
+            ValueError: There is no such tile, or the pictures do not fit together.
+        """
+
+    def step(self, worker: int, host: Host) -> bool:
+        """Do a worker's next step on its host. False when all is done.
+
+        What the core has to do before it releases the GIL; an exception of the host passes
+        through, and the machine is then of no more use.
+
+        Raises:
+            LatentsError, InexactError, BundleError, LimitError: As their names say.
+            StateError: An earlier step failed.
+        """
+
+    def finish(self) -> list[tuple[StreamInfo, bytes, NDArray[np.uint8] | None]]:
+        """Header, stream and, if asked for, reconstruction of each picture; once, at the end."""
+
+@final
+class DecoderMachine:
+    """Decodes streams of one padded size together, step by step."""
+
+    def __init__(
+        self,
+        model: Model,
+        streams: Sequence[bytes],
+        *,
+        region: tuple[int, int, int, int] | None = None,
+        fingerprint: bytes | None = None,
+        max_pixels: int = ...,
+        workers: int = 1,
+        keep_going: bool = False,
+    ) -> None:
+        """Begin.
+
+        Args:
+            model: The model.
+            streams: Whole streams. Several must have one padded size and no tiles.
+            region: Of a single picture, x, y, width and height of the part to decode.
+            fingerprint: As for encoding.
+            max_pixels: Most pixels of a picture, its padding included.
+            workers: Threads that may do steps at the same time.
+            keep_going: Decode what is not what the encoder had, and count it in `mismatches`.
+
+        Raises:
+            StreamError: A stream is damaged.
+            LimitError: A picture has more than `max_pixels`.
+            ForeignStreamError: A stream is of another model or engine.
+            ValueError: The region is not in the picture, or streams do not fit together.
+        """
+
+    def step(self, worker: int, host: Host) -> bool:
+        """As `EncoderMachine.step`.
+
+        Raises:
+            StreamError: A payload is damaged.
+            InexactError: The latents are not those that the encoder had.
+            BundleError, LimitError, StateError: As for `EncoderMachine.step`.
+        """
+
+    @property
+    def mismatches(self) -> int:
+        """Payloads, with `keep_going`, whose latents are not those that the encoder had."""
+
+    def finish(self) -> list[tuple[StreamInfo, NDArray[np.uint8]]]:
+        """Header and pixels [H, W, 3] of each picture; once, at the end."""
+
+@final
+class PriorMachine:
+    """Runs the prior graphs of a batch without a coder, step by step."""
+
+    def __init__(
+        self,
+        model: Model | CodingPlan,
+        z_symbols: NDArray[np.int32],
+        *,
+        symbols: NDArray[np.int32] | None = None,
+        latents: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            model: The model, or its plan.
+            z_symbols: int32 [N, Z, h/4, w/4], values of an int16.
+            symbols: int32 [N, M, h, w], values of an int16; or
+            latents: float32 [N, M, h, w], to be rounded as an encoder does.
+
+        Raises:
+            ValueError: Shapes do not fit together, or a symbol is out of range.
+        """
+
+    def step(self, worker: int, host: Host) -> bool:
+        """As `EncoderMachine.step`."""
+
+    def finish(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Symbols [N, M, h, w] and y_hat [M, N, h, w]."""
 
 @final
 class EntropyTables:
@@ -147,6 +349,8 @@ class StreamInfo:
             pixels (multiples of 64 up to 16,320) and how many of these a tile has across and
             down. All begin at the left upper corner of the padded picture.
         tile_sizes: Bytes of each tile's part of the payload, row after row; empty without tiling.
+        digests: In exact mode, the digest of y_hat for each payload; empty in native mode.
+        step: Quantisation step; 0, which is 1.0.
     """
 
     def __init__(
@@ -163,6 +367,8 @@ class StreamInfo:
         xmp: bytes | None = None,
         tiling: tuple[int, int, int, int] | None = None,
         tile_sizes: Sequence[int] = (),
+        digests: Sequence[int] = (),
+        step: int = 0,
     ) -> None:
         """Check and copy the fields.
 
@@ -183,6 +389,10 @@ class StreamInfo:
     @property
     def tile_sizes(self) -> list[int]: ...
     @property
+    def digests(self) -> list[int]: ...
+    @property
+    def step(self) -> int: ...
+    @property
     def model_id(self) -> bytes: ...
     @property
     def entropy_mode(self) -> Literal["native", "exact"]: ...
@@ -196,6 +406,13 @@ class StreamInfo:
     def xmp(self) -> bytes | None: ...
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
+
+def padded_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height of a picture with the padding that the encoder gives it.
+
+    Raises:
+        ValueError: A side is not in 0..65,535.
+    """
 
 def write_stream(info: StreamInfo, payload: Buffer) -> bytes:
     """The stream with this header and coder payload (below 2^32 bytes).

@@ -1,0 +1,58 @@
+"""The codec's native core for Python: machines, container, entropy coder and bundles.
+
+It knows bytes and numbers, and runs no networks: an engine does (`cca_engines`).
+"""
+
+from cca_core._core import (
+    DEFAULT_MAX_PIXELS,
+    TILE_BY_SIZE,
+    TILE_NONE,
+    BundleError,
+    CodingPlan,
+    Decoder,
+    DecoderMachine,
+    Encoder,
+    EncoderMachine,
+    EntropyTables,
+    ForeignStreamError,
+    InexactError,
+    LatentsError,
+    LimitError,
+    Model,
+    PriorMachine,
+    StateError,
+    StreamError,
+    StreamInfo,
+    could_hold,
+    padded_size,
+    parse_stream,
+    read_tables,
+    write_stream,
+)
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "TILE_BY_SIZE",
+    "TILE_NONE",
+    "BundleError",
+    "CodingPlan",
+    "Decoder",
+    "DecoderMachine",
+    "Encoder",
+    "EncoderMachine",
+    "EntropyTables",
+    "ForeignStreamError",
+    "InexactError",
+    "LatentsError",
+    "LimitError",
+    "Model",
+    "PriorMachine",
+    "StateError",
+    "StreamError",
+    "StreamInfo",
+    "could_hold",
+    "padded_size",
+    "parse_stream",
+    "read_tables",
+    "write_stream",
+]
