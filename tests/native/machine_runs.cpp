@@ -6,6 +6,8 @@
 #include <random>
 #include <thread>
 
+#include "cca/container.hpp"
+
 namespace cca::test {
 namespace {
 
@@ -56,6 +58,32 @@ cca_picture view(const Picture& picture) {
     found.height = picture.height;
     found.icc = view(picture.icc);
     return found;
+}
+
+std::vector<Bytes> payloads_of(const Bytes& stream) {
+    const cca::ParsedStream parsed = cca::parse_stream(stream);
+    cca::BytesView rest = parsed.payload;
+    const auto& tiling = parsed.info.tiling;
+    std::vector<Bytes> payloads;
+    for (const std::size_t size :
+         tiling ? tiling->tile_sizes
+                : std::vector<std::uint32_t>{static_cast<std::uint32_t>(rest.size())}) {
+        payloads.emplace_back(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(size));
+        rest = rest.subspan(size);
+    }
+    return payloads;
+}
+
+Bytes with_payloads(const Bytes& stream, const std::vector<Bytes>& payloads) {
+    cca::StreamInfo info = cca::parse_stream(stream).info;
+    Bytes all;
+    for (std::size_t i = 0; i < payloads.size(); ++i) {
+        all.insert(all.end(), payloads[i].begin(), payloads[i].end());
+        if (info.tiling) {
+            info.tiling->tile_sizes.at(i) = static_cast<std::uint32_t>(payloads[i].size());
+        }
+    }
+    return cca::write_stream(info, all);
 }
 
 cca_encode_options encode_options() {

@@ -46,6 +46,12 @@ Picture crop(const Picture& picture, const cca_region& region);
 
 cca_picture view(const Picture& picture);
 
+/// Those of the tiles of a stream, or of the picture as a whole.
+std::vector<Bytes> payloads_of(const Bytes& stream);
+
+/// A stream with other payloads: `payloads_of` it, changed.
+Bytes with_payloads(const Bytes& stream, const std::vector<Bytes>& payloads);
+
 cca_encode_options encode_options();
 cca_decode_options decode_options();
 

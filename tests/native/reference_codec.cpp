@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "cca/averages.hpp"
+
 namespace cca::test {
 namespace {
 
@@ -193,10 +195,9 @@ class Coder {
         succeed(cca_rans_encoder_push_u16(encoder.get(), cca_model_hyper_tables(codec_.model()),
                                           tables.data(), symbols.data(), symbols.size()));
         known["averages"] = make_tensor(CCA_FLOAT32, {4});
-        float averages[4];
-        succeed(cca_averages(static_cast<std::uint32_t>(height), static_cast<std::uint32_t>(width),
-                             averages));
-        std::memcpy(known["averages"].bytes.data(), averages, sizeof averages);
+        const auto averages = cca::average_factors(static_cast<std::uint32_t>(height),
+                                                   static_cast<std::uint32_t>(width));
+        std::memcpy(known["averages"].bytes.data(), averages.data(), sizeof averages);
 
         Tensor all = make_tensor(CCA_FLOAT32, {0, 1, height, width});
         int first = 0;
@@ -337,7 +338,7 @@ class Coder {
 
 Reference reference_codec(const Codec& codec, const Picture& picture, const Bytes& stream) {
     cca_stream_info info{};
-    succeed(cca_stream_parse(view(stream), 0, &info));
+    succeed(cca_stream_parse(view(stream), nullptr, &info));
     return Coder(codec, picture, info).run();
 }
 

@@ -1,6 +1,7 @@
 // What a machine is not ready for, it refuses before it costs anything.
 #include <doctest/doctest.h>
 
+#include "cca/container.hpp"
 #include "machine_runs.hpp"
 
 using namespace cca::test;
@@ -80,32 +81,23 @@ TEST_CASE("metadata and tiles of a stream are limited") {
 
 TEST_CASE("a payload too small for its picture costs no step") {
     const Codec codec(sample_family());
-    cca_stream_info info{};
-    const Bytes tiled = codec.stream_of(make_picture(128, 64), 64);
-    succeed(cca_stream_parse(view(tiled), 0, &info));
+    cca::StreamInfo info = cca::parse_stream(codec.stream_of(make_picture(64, 64))).info;
     info.width = 64 * 300;
     info.height = 64 * 200;
-    info.tiling = {};
-    const Bytes none{0, 0, 0, 1};
-    info.payload = view(none);
-    cca_bytes* written = nullptr;
-    succeed(cca_stream_write(&info, &written));
-    const OwnedBytes whole(written);
-    const auto bytes_of = [](const OwnedBytes& from) {
-        const cca_view bytes = cca_bytes_view(from.get());
-        return Bytes(bytes.data, bytes.data + bytes.size);
-    };
+    const Bytes whole = cca::write_stream(info, Bytes{0, 0, 0, 1});
     refused(CCA_ERROR_STREAM, "too small for a picture of this size",
-            [&] { codec.decode({bytes_of(whole)}); });
-    info.tiling = {6'400, 6'400, 1, 1};
-    const std::vector<cca_view> payloads(6, info.payload);
-    succeed(cca_stream_write_tiles(&info, payloads.data(), 6, &written));
-    const OwnedBytes tiles(written);
+            [&] { codec.decode({whole}); });
+    info.tiling = cca::Tiling{.window_width = 6'400,
+                              .window_height = 6'400,
+                              .columns = 1,
+                              .rows = 1,
+                              .tile_sizes = {4, 4, 4, 4, 4, 4}};
+    info.digests.resize(6);
+    const Bytes tiles = cca::write_stream(info, Bytes(24, 1));
     refused(CCA_ERROR_STREAM, "tile in column 0, row 0: payload exhausted: it is too small",
-            [&] { codec.decode({bytes_of(tiles)}); });
+            [&] { codec.decode({tiles}); });
     // Of the tiles that a region needs, only: its window's, and those around that.
     cca_decode_options options = decode_options();
     options.region = {19'000, 12'000, 5, 5};
-    refused(CCA_ERROR_STREAM,
-            "tile in column 1, row 0:", [&] { codec.decode({bytes_of(tiles)}, options); });
+    refused(CCA_ERROR_STREAM, "tile in column 1, row 0:", [&] { codec.decode({tiles}, options); });
 }

@@ -83,25 +83,12 @@ TEST_CASE("a region takes the tiles around it and no others") {
 
 TEST_CASE("a damaged tile is of no concern to regions that do not need it") {
     const Codec codec(sample_family());
-    Bytes stream = codec.stream_of(make_picture(640, 64), 64);
+    const Bytes stream = codec.stream_of(make_picture(640, 64), 64);
     const Picture whole = codec.decode({stream}).pictures.front();
-    cca_stream_info info{};
-    succeed(cca_stream_parse(view(stream), 0, &info));
-    std::vector<cca_tile> tiles(10);
-    succeed(cca_stream_tiles(&info, tiles.data(), tiles.size()));
     // Sealed again, with a payload that no encoder wrote.
-    std::vector<cca_view> payloads;
-    for (const cca_tile& tile : tiles) {
-        payloads.push_back(tile.payload);
-    }
-    Bytes bad(payloads[7].data, payloads[7].data + payloads[7].size);
-    bad.resize(bad.size() / 2 / 2 * 2);
-    payloads[7] = view(bad);
-    cca_bytes* written = nullptr;
-    succeed(cca_stream_write_tiles(&info, payloads.data(), payloads.size(), &written));
-    const OwnedBytes owned(written);
-    const cca_view bytes = cca_bytes_view(written);
-    const Bytes damaged(bytes.data, bytes.data + bytes.size);
+    std::vector<Bytes> payloads = payloads_of(stream);
+    payloads[7].resize(payloads[7].size() / 2 / 2 * 2);
+    const Bytes damaged = with_payloads(stream, payloads);
     CHECK(decode(codec, damaged, {0, 0, 368, 64}).pictures.front() == crop(whole, {0, 0, 368, 64}));
     for (const cca_region& region : {cca_region{}, cca_region{480, 0, 1, 1}}) {
         try {

@@ -39,9 +39,6 @@ TEST_CASE("a manifest is read") {
     CHECK(manifest.synthesis.name == "synthesis");
     REQUIRE(manifest.priors.size() == 3);
     CHECK(manifest.priors[1].name == "prior_1");
-    CHECK(manifest.priors[1].takes_averages);
-    CHECK_FALSE(manifest.priors[2].takes_averages);
-    CHECK_FALSE(manifest.analysis.takes_averages);
     CHECK(manifest.tables.path == "tables.bin");
     CHECK(manifest.tables.size == kTables.size());
     CHECK(kManifest.find(to_hex(manifest.model_id)) != std::string::npos);
