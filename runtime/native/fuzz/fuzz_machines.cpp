@@ -41,8 +41,8 @@ template <typename Next>
 bool drive(Calls& calls, HostileHost& host, Next next) {
     const cca_step* step = nullptr;
     for (;;) {
-        if (!calls.ok(next(&step),
-                      {CCA_ERROR_STREAM, CCA_ERROR_BUNDLE, CCA_ERROR_LATENTS, CCA_ERROR_LIMIT})) {
+        if (!calls.ok(next(&step), {CCA_ERROR_STREAM, CCA_ERROR_BUNDLE, CCA_ERROR_LATENTS,
+                                    CCA_ERROR_INEXACT, CCA_ERROR_LIMIT})) {
             calls.fails(next(&step), CCA_ERROR_STATE);
             return false;
         }
