@@ -101,7 +101,8 @@ BundleFile get_file(const json::Value& entry, std::int64_t most) {
 Graph get_graph(const json::Value& graphs, std::string name) {
     const json::Value& entry = get_object(graphs, name.c_str());
     try {
-        return {std::move(name), {}, parse_signature(entry), std::nullopt};
+        Signature signature = parse_signature(entry);
+        return {std::move(name), {}, std::move(signature), std::nullopt};
     } catch (const BundleError& error) {
         throw BundleError("graph '" + name + "': " + error.what());
     }

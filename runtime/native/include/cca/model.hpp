@@ -63,7 +63,7 @@ struct Manifest {
     Graph synthesis;
     BundleFile tables;
     std::optional<Conformance> conformance;  ///< in exact mode
-    CodingPlan plan;  ///< refers to `priors`
+    CodingPlan plan;                         ///< refers to `priors`
 
     // A manifest may be moved, which leaves the graphs where they are, but not copied.
     Manifest() = default;
