@@ -43,7 +43,7 @@ def add_arguments(parser: Parser) -> None:
         default="auto",
         metavar="SIDE|auto|none",
         help="encode in tiles of up to SIDE pixels, a multiple of 64 "
-        "(default: auto, tiles for pictures that take too much memory in one piece)",
+        "(default: auto, tiles of up to 3,072 for pictures of more than 2^21 pixels)",
     )
     parser.add_argument(
         "--psnr", action="store_true", help="also decode, and report the PSNR in decibels"
