@@ -31,9 +31,9 @@ from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.generated import photograph_like
 from cca_runtime.metrics import psnr
-from cca_runtime.padding import choose_padding, pad
 from cca_runtime.pictures import read_picture
 from exact import example_set
+from references.padding import choose_padding, pad
 
 ROOT = Path(__file__).parent.parent
 CALIBRATION = [

@@ -14,7 +14,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import cca_runtime
@@ -26,9 +25,9 @@ from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import Pixels, read_picture
-from cca_runtime.prior_loop import CodeGroup, run_prior
-from cca_runtime.stopwatch import Stopwatch
 from numpy.typing import NDArray
+from references.part_coder import averaging_graphs
+from references.prior_loop import CodeGroup, run_prior
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ("chelsea.png", "flower.jpg")
@@ -78,7 +77,7 @@ class Prior:
     def __init__(self, bundle: Bundle, threads: int, pixels: Pixels) -> None:
         self._bundle = bundle
         self._engine = open_engine("onnxruntime", threads=threads)
-        self._run = partial(GraphRunner(bundle, self._engine).run, watch=Stopwatch())
+        self._run = GraphRunner(bundle, self._engine).run
         latents = self._run("analysis", {"image": self._engine.to_device(pixels[None])})
         y = self._engine.to_host(latents["y"])
         self._z_symbols = self._engine.to_host(latents["z_symbols"])
@@ -99,7 +98,7 @@ class Prior:
         self._loop(lambda group, _indexes, _means: self._symbols[group])
 
     def _loop(self, code_group: CodeGroup) -> None:
-        sizes, averaging = self._bundle.group_sizes, self._bundle.averaging_graphs
+        sizes, averaging = self._bundle.group_sizes, averaging_graphs(self._bundle)
         run_prior(self._run, self._engine, sizes, self._z_symbols, code_group, averaging=averaging)
 
 

@@ -23,11 +23,11 @@ from pathlib import Path
 import cca_runtime
 import numpy as np
 from cca_runtime.metrics import psnr
-from cca_runtime.padding import Padding
 from cca_runtime.pictures import Pixels, read_picture
-from cca_runtime.tiling import Grid
 from numpy.typing import NDArray
 from PIL import Image
+from references.padding import Padding
+from references.tiling import Grid
 
 BAND = 4  # pixels on either side of a seam
 EXAMPLE = Path(__file__).parent.parent / "examples" / "flower.jpg"

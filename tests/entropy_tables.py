@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import format_reference
 import numpy as np
 from cca_core import EntropyTables
 from locations import GOLDEN
 from numpy.typing import NDArray
+from references import format_reference
 
 Symbols = NDArray[np.int32]
 Indexes = NDArray[np.uint8] | NDArray[np.uint16]

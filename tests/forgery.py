@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import format_reference
 import numpy as np
 import onnx
 from cca_core import StreamError, parse_stream, write_stream
 from cca_runtime import BadInputError
 from cca_runtime.codec import Codec
+from references import format_reference
 
 
 def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:

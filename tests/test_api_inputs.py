@@ -20,7 +20,7 @@ import pytest
 from cca_engines.onnxruntime import OnnxRuntimeEngine, OnnxRuntimeGraph
 from cca_runtime import BadInputError, CcaError, FailureError, Picture, StreamError
 from cca_runtime.codec import Codec
-from cca_runtime.session import Decoded, Encoded
+from cca_runtime.results import Decoded, Encoded
 from numpy.typing import NDArray
 from PIL import Image
 

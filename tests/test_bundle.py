@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 import pytest
 from cca_runtime.bundle import find_bundle, open_bundle
-from cca_runtime.codec import load
 from cca_runtime.errors import BadInputError, FailureError
+from cca_runtime.loading import load
 from forgery import arrays_of, edit, npz, put_file, unloadable_graph
 from table_files import read_table_file, write_table_file
 

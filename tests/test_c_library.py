@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cca_core import Decoder, parse_stream
-from cca_runtime.averages import average_factors
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
-from cca_runtime.padding import choose_padding
 from locations import ROOT
+from references.averages import average_factors
+from references.padding import choose_padding
 
 PROGRAM = r"""
 #include <cca/cca.h>

@@ -26,13 +26,13 @@ from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.metrics import psnr
-from cca_runtime.padding import choose_padding, crop, pad
 from cca_runtime.pictures import Picture
 from cca_runtime.stopwatch import Stopwatch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from references.padding import choose_padding, crop, pad
 
 SIZES = [(1, 1), (1, 200), (200, 1), (64, 64), (63, 65), (65, 63), (127, 129), (100, 300)]
 

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,17 @@ from cca_engines import (
 )
 from cca_export.exact.conformance import conformance_cases, encode_inputs
 from cca_runtime import BadInputError, FailureError
-from cca_runtime.averages import average_factors
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli import main
 from cca_runtime.codec import Codec
 from cca_runtime.conformance import verify
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.prior_loop import run_prior
-from cca_runtime.stopwatch import Stopwatch
 from forgery import edit, keep_cases, put_file, unloadable_graph
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from references.averages import average_factors
+from references.part_coder import averaging_graphs
+from references.prior_loop import run_prior
 
 SETTINGS = [
     (name, level, threads)
@@ -322,9 +321,9 @@ def run_loop(
         seen.append(indexes)
         return symbols[:, ends[group] : ends[group + 1]]
 
-    run = partial(graphs.run, watch=Stopwatch())
+    run = graphs.run
     sizes = bundle.group_sizes
-    y_hat = run_prior(run, engine, sizes, z_symbols, code_group, averaging=bundle.averaging_graphs)
+    y_hat = run_prior(run, engine, sizes, z_symbols, code_group, averaging=averaging_graphs(bundle))
     return [*seen, engine.to_host(y_hat).swapaxes(0, 1)]
 
 

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-import format_reference
 import numpy as np
 import pytest
 from cca_core import (
@@ -22,6 +21,7 @@ from cca_core import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from locations import ROOT
+from references import format_reference
 
 PLAIN: dict[str, Any] = {
     "width": 100,

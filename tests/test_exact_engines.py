@@ -14,8 +14,8 @@ import torch
 from cca_engines import available_engines, open_engine, optimisations
 from cca_export.check import CALIBRATION, load_picture
 from cca_export.checkpoint import load_network
-from cca_export.coding_order import symbol_bytes
-from cca_export.exact.averages import average_factors
+from references.coding_order import symbol_bytes
+from references.averages import average_factors
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, exact_graphs
 from cca_export.graphs import CodecGraph

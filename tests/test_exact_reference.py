@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from cca_engines import digest
-from cca_export.coding_order import CodingState, symbol_bytes
+from references.coding_order import CodingState, symbol_bytes
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, ExactScaleIndex, exact_graphs
 from cca_export.exact.layers import AverageFactors, ExactAttention, ExactLayerNorm
@@ -20,9 +20,10 @@ from cca_export.exact.normalisation import fill_inverse_deviations
 from cca_export.graphs import CodecGraph
 from cca_export.network import CcaNetwork
 from cca_export.onnx_writer import onnx_model
-from cca_runtime.averages import average_factors
 from cca_runtime.bundle import open_bundle
-from exact_reference import (
+from numpy.typing import NDArray
+from references.averages import average_factors
+from references.exact_reference import (
     SCALES,
     Integers,
     Layers,
@@ -33,7 +34,6 @@ from exact_reference import (
     run_prior,
     times_power,
 )
-from numpy.typing import NDArray
 from tiny_networks import tiny_architecture
 
 _WEIGHTS = [

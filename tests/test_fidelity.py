@@ -18,9 +18,9 @@ from cca_engines import Tensor
 from cca_export.exporter import ExportSettings, export_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.metrics import psnr
-from cca_runtime.prior_loop import run_prior
 from locations import DEFAULT_CHECKPOINT, GOLDEN
 from numpy.typing import NDArray
+from references.prior_loop import run_prior
 
 PICTURES = ("chelsea", "coffee", "astronaut")
 

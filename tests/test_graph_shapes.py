@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,11 @@ from cca_engines import open_engine
 from cca_runtime.bundle import Bundle, find_bundle, open_bundle
 from cca_runtime.errors import BadInputError
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.prior_loop import run_prior
-from cca_runtime.stopwatch import Stopwatch
 from forgery import put_file
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from references.part_coder import averaging_graphs
+from references.prior_loop import run_prior
 
 PREDICTION = ["means", "indexes", "support"]
 OUTPUTS = {
@@ -39,7 +38,7 @@ def bundle(tmp_path: Path) -> Path:
 def run_all(bundle: Bundle) -> NDArray[np.uint8]:
     """Run every graph on latents of 1x2 hyper-latents; the picture."""
     engine = open_engine("onnxruntime", threads=1)
-    run = partial(GraphRunner(bundle, engine).run, watch=Stopwatch())
+    run = GraphRunner(bundle, engine).run
     latents = run("analysis", {"image": np.zeros((1, 64, 128, 3), np.uint8)})
 
     def code_group(_group: int, indexes: NDArray[np.uint8], _means: object) -> NDArray[np.int32]:
@@ -51,7 +50,7 @@ def run_all(bundle: Bundle) -> NDArray[np.uint8]:
         bundle.group_sizes,
         latents["z_symbols"],
         code_group,
-        averaging=bundle.averaging_graphs,
+        averaging=averaging_graphs(bundle),
     )
     image: NDArray[np.uint8] = run("synthesis", {"y_hat": y_hat})["image"]
     return image

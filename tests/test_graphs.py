@@ -13,7 +13,7 @@ import pytest
 import torch
 from cca_engines import Graph, open_engine
 from cca_export.checkpoint import load_network
-from cca_export.coding_order import symbol_bytes
+from references.coding_order import symbol_bytes
 from cca_export.complexity import complexity
 from cca_export.folding import folded
 from cca_export.graphs import CodecGraph, ScaleIndex, TensorSpec, codec_graphs

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from cca_core import StreamInfo, write_stream
 from cca_runtime import BadInputError, free_memory, memory
-from cca_runtime.blending import Canvas
 from cca_runtime.codec import Codec
 from cca_runtime.memory import MemoryLedger, coding_bytes
-from cca_runtime.session import Decoded, Encoded, Session
+from cca_runtime.results import Decoded, Encoded, Session
 from numpy.typing import NDArray
+from references.blending import Canvas
 
 MEBIBYTE = 1 << 20
 

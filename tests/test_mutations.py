@@ -10,7 +10,6 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pytest
@@ -25,11 +24,11 @@ from cca_engines import Tensor, open_engine
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.prior_loop import run_prior
-from cca_runtime.stopwatch import Stopwatch
 from forgery import accepted_headers
 from locations import ROOT
 from numpy.typing import NDArray
+from references.part_coder import averaging_graphs
+from references.prior_loop import run_prior
 
 STREAMS = ROOT / "tests" / "data" / "streams"
 NAMES = sorted(json.loads((STREAMS / "hashes.json").read_text()))
@@ -84,8 +83,8 @@ def recorded(request: pytest.FixtureRequest, codec: Codec) -> Recorded:
         return decoder.pull(*groups[-1])
 
     z_symbols = decoder.pull(*groups[0])
-    run = partial(GraphRunner(bundle, engine).run, watch=Stopwatch())
-    averaging = bundle.averaging_graphs
+    run = GraphRunner(bundle, engine).run
+    averaging = averaging_graphs(bundle)
     run_prior(run, engine, bundle.group_sizes, z_symbols, code_group, averaging=averaging)
     return Recorded(stream, info, payload, groups)
 

@@ -18,7 +18,7 @@ from cca_runtime import BadInputError
 from cca_runtime.cli import main
 from cca_runtime.codec import Codec
 from cca_runtime.pictures import from_pil, read_picture, readable_extensions
-from cca_runtime.session import Encoded
+from cca_runtime.results import Encoded
 from PIL import EpsImagePlugin, Image, ImageFile, TiffImagePlugin
 
 ERRORS = [

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 
-import format_reference
 import numpy as np
 import pytest
 from cca_core import Decoder, Encoder, StreamError
@@ -16,6 +15,7 @@ from entropy_tables import INT16, KINDS, Indexes, Tables, golden_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from locations import GOLDEN, ROOT
+from references import format_reference
 
 CONTAINER_BYTES = 32
 MANY_LANES = 1  # bit of a payload's first byte

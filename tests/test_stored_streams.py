@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import partial
 from typing import Any, Protocol
 
-import format_reference
 import numpy as np
 import pytest
 from cca_core import Decoder, parse_stream
@@ -15,10 +13,11 @@ from cca_engines import Tensor, available_engines, open_engine
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.prior_loop import run_prior
-from cca_runtime.stopwatch import Stopwatch
 from locations import ROOT
 from numpy.typing import NDArray
+from references import format_reference
+from references.part_coder import averaging_graphs
+from references.prior_loop import run_prior
 from table_files import read_table_file
 
 STREAMS = ROOT / "tests" / "data" / "streams"
@@ -100,9 +99,9 @@ def decode_latents(codec: Codec, data: bytes, decoder: EntropyDecoder) -> dict[s
         groups.append(sha256(symbols))
         return symbols
 
-    run = partial(GraphRunner(bundle, engine).run, watch=Stopwatch())
+    run = GraphRunner(bundle, engine).run
     y_hat = run_prior(
-        run, engine, bundle.group_sizes, z_symbols, code_group, averaging=bundle.averaging_graphs
+        run, engine, bundle.group_sizes, z_symbols, code_group, averaging=averaging_graphs(bundle)
     )
     decoder.finish()
     return {

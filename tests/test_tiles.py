@@ -10,23 +10,23 @@ from typing import Any
 import cca_runtime
 import numpy as np
 import pytest
-import tile_reference
 from cca_core import StreamInfo, parse_stream, write_stream
 from cca_engines import available_engines, open_engine
 from cca_runtime import BadInputError, StreamError, memory
-from cca_runtime.blending import Canvas
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli import main
 from cca_runtime.codec import Codec
 from cca_runtime.metrics import psnr
-from cca_runtime.padding import choose_padding, pad, pad_part
-from cca_runtime.part_coder import PartCoder
-from cca_runtime.tiling import FADE, Grid, Tiling, choose_tiling
 from hypothesis import given
 from hypothesis import strategies as st
 from locations import ROOT
 from numpy.typing import NDArray
 from PIL import Image
+from references import tile_reference
+from references.blending import Canvas
+from references.padding import choose_padding, pad, pad_part
+from references.part_coder import PartCoder
+from references.tiling import FADE, Grid, Tiling, choose_tiling
 
 SIDE = 128
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from cca_export.coding_order import CodingState, symbol_bytes
+from references.coding_order import CodingState, symbol_bytes
 from cca_export.graphs import codec_graphs
 from cca_export.network import CcaNetwork
 from cca_export.tables import EntropyTables, gaussian_tables, hyper_latent_tables
-from cca_runtime.padding import choose_padding, crop, pad
 from numpy.typing import NDArray
+from references.padding import choose_padding, crop, pad
 from torch import Tensor
 
 _NIBBLE = 4

@@ -13,11 +13,11 @@ from pathlib import Path
 from random import Random
 
 import cca_runtime
-import format_reference
 from cca_runtime.cli import main
 from cca_runtime.codec import Codec
 from cca_runtime.streams import NO_LIMIT, parse
 from locations import ROOT
+from references import format_reference
 
 from attacks.executions import accepts
 from attacks.mutation import damaged, number

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 import numpy as np
 from cca_runtime.pictures import Pixels
-from cca_runtime.tiling import FADE, Box, Grid
 from numpy.typing import NDArray
+
+from references.tiling import FADE, Box, Grid
 
 _WHOLE = 4 * FADE
 """The weight of a window, along one axis, where it is alone."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from cca_runtime.tiling import Box
 from numpy.typing import NDArray
+
+from references.tiling import Box
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 

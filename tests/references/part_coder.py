@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,12 +13,13 @@ from cca_engines import Engine, Tensor
 from cca_runtime.bundle import Bundle
 from cca_runtime.errors import FailureError, StreamError
 from cca_runtime.graph_runner import GraphRunner, engine_failures
-from cca_runtime.mirroring import NO_MIRRORING, Mirroring
 from cca_runtime.pictures import Pixels
-from cca_runtime.prior_loop import CodeGroup, run_prior
 from cca_runtime.stopwatch import Stopwatch
-from cca_runtime.streams import stream_errors
+from cca_runtime.streams import core_errors
 from numpy.typing import NDArray
+
+from references.mirroring import NO_MIRRORING, Mirroring
+from references.prior_loop import CodeGroup, run_prior
 
 LATENT_SCALE = 16
 """Latents are this much smaller than the padded picture."""
@@ -77,7 +77,7 @@ class PartCoder:
         """
         with watch.stage("analysis"), engine_failures(self._engine):
             image = self._engine.to_device(_stack(images))
-            latents = self._graphs.run("analysis", {"image": image}, watch=watch)
+            latents = self._graphs.run("analysis", {"image": image})
             y = self._engine.to_host(latents["y"])
             return y, _clip_symbols(self._engine.to_host(latents["z_symbols"]))
 
@@ -121,7 +121,7 @@ class PartCoder:
             return mirroring.extend(symbols, _HYPER_SCALE)
 
         with watch.stage("prior"), engine_failures(self._engine):
-            y_hat = self._run_prior(mirroring.extend(z_symbols, 1), code_group, watch)
+            y_hat = self._run_prior(mirroring.extend(z_symbols, 1), code_group)
         with watch.stage("coder"):
             return [encoder.finish() for encoder in encoders], y_hat
 
@@ -149,9 +149,9 @@ class PartCoder:
             FailureError: The engine failed.
         """
         tables = self._tables.get(watch)
-        with stream_errors():
+        with core_errors():
             decoders = [Decoder(payload) for payload in payloads]
-        with watch.stage("coder"), stream_errors():
+        with watch.stage("coder"), core_errors():
             indexes = _channel_indexes(self._hyper_shape(latent_size))
             z_symbols = _stack([decoder.pull(indexes, tables["z"]) for decoder in decoders])
         self._graphs.load([*self._bundle.prior_graphs, "synthesis"], watch)
@@ -161,7 +161,7 @@ class PartCoder:
             indexes: NDArray[np.uint8],
             means: Tensor,  # noqa: ARG001 - and needs no means to read them
         ) -> NDArray[np.int32]:
-            with watch.stage("coder"), stream_errors():
+            with watch.stage("coder"), core_errors():
                 symbols = [
                     decoder.pull(own, tables["gaussian"])
                     for decoder, own in zip(
@@ -171,8 +171,8 @@ class PartCoder:
                 return mirroring.extend(_stack(symbols), _HYPER_SCALE)
 
         with watch.stage("prior"), engine_failures(self._engine):
-            y_hat = self._run_prior(mirroring.extend(z_symbols, 1), code_group, watch)
-        with stream_errors():
+            y_hat = self._run_prior(mirroring.extend(z_symbols, 1), code_group)
+        with core_errors():
             for decoder in decoders:
                 decoder.finish()
         return y_hat
@@ -192,7 +192,7 @@ class PartCoder:
             FailureError: The engine failed.
         """
         with watch.stage("synthesis"), engine_failures(self._engine):
-            image = self._graphs.run("synthesis", {"y_hat": y_hat}, watch=watch)["image"]
+            image = self._graphs.run("synthesis", {"y_hat": y_hat})["image"]
             return self._engine.to_host(image)
 
     def to_host(self, y_hat: Tensor) -> NDArray[Any]:
@@ -223,18 +223,22 @@ class PartCoder:
         if not could_hold(len(payload), self._tables.get(watch)["z"], math.prod(shape[1:])):
             raise StreamError("payload exhausted: it is too small for a picture of this size")
 
-    def _run_prior(
-        self, z_symbols: NDArray[np.int32], code_group: CodeGroup, watch: Stopwatch
-    ) -> Tensor:
-        run = partial(self._graphs.run, watch=watch)
+    def _run_prior(self, z_symbols: NDArray[np.int32], code_group: CodeGroup) -> Tensor:
+        run = self._graphs.run
         sizes = self._bundle.group_sizes
-        averaging = self._bundle.averaging_graphs
+        averaging = averaging_graphs(self._bundle)
         return run_prior(run, self._engine, sizes, z_symbols, code_group, averaging=averaging)
 
     def _hyper_shape(self, latent_size: tuple[int, int]) -> tuple[int, int, int]:
         """Shape of the hyper-latents: [Z, h/4, w/4]."""
         height, width = latent_size
         return self._bundle.hyper_channels, height // _HYPER_SCALE, width // _HYPER_SCALE
+
+
+def averaging_graphs(bundle: Bundle) -> set[str]:
+    """The prior graphs with an input `averages` (docs/exact.md, "Averages")."""
+    graphs = bundle.manifest["graphs"]
+    return {name for name in bundle.prior_graphs if "averages" in graphs[name]["inputs"]}
 
 
 def _channel_indexes(shape: Sequence[int]) -> NDArray[np.uint16]:

@@ -24,8 +24,9 @@ from typing import Protocol
 
 import numpy as np
 from cca_engines import Engine, Tensor
-from cca_runtime.averages import average_factors
 from numpy.typing import NDArray
+
+from references.averages import average_factors
 
 CodeGroup = Callable[[int, NDArray[np.uint8], Tensor], NDArray[np.int32]]
 """Codes one group: (group, table indexes uint8 [N, s, h, w], means on the device) to its

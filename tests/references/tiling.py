@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cca_runtime._core import StreamInfo
-from cca_runtime.arguments import Region, show, whole_number
-from cca_runtime.errors import BadInputError
-from cca_runtime.padding import GRID, Padding
+from cca_core import StreamInfo
+
+from references.padding import GRID, Padding
 
 TILE_SIDE = 3072
 """Longest side of a tile, if nothing else is asked for. The prior of a large model takes 3 GB for
@@ -26,12 +25,6 @@ it, and 1 % more bits than for a picture without edges at most (benchmarks/tilin
 
 WINDOW_SIDE = 1024
 """Longest side of a window as this encoder chooses them."""
-
-MAX_TILE_SIDE = 16_320
-"""Longest side of a tile that can be asked for."""
-
-BY_MEMORY = "auto"
-"""As a tile: tiles for pictures that take too much memory in one piece."""
 
 MARGIN = 64
 """Pixels that a transform sees around a window, where the picture goes on. Results are used no
@@ -191,47 +184,7 @@ def choose_tiling(width: int, height: int, tile_side: int) -> Tiling | None:
     return Tiling(window_width, window_height, columns, rows)
 
 
-def as_tile(tile: object) -> int | str | None:
-    """The side of a tile, `BY_MEMORY` or None.
-
-    Raises:
-        BadInputError: It is none of them.
-    """
-    if tile is None or (isinstance(tile, str) and tile == BY_MEMORY):
-        return tile
-    try:
-        side = whole_number(tile, "a tile's side", GRID, MAX_TILE_SIDE)
-    except BadInputError:
-        side = None
-    if side is None or side % GRID:
-        raise BadInputError(
-            f"a tile cannot have a side of {show(tile)}: give a multiple of {GRID} up to "
-            f"{MAX_TILE_SIDE}, or '{BY_MEMORY}'"
-        )
-    return side
-
-
-def check_region(region: Region, picture_width: int, picture_height: int) -> None:
-    """Refuse a region (x, y, width, height) that is not inside the picture.
-
-    Raises:
-        BadInputError: It is not.
-    """
-    x, y, width, height = region
-    if (
-        min(x, y) < 0
-        or min(width, height) < 1
-        or x + width > picture_width
-        or y + height > picture_height
-    ):
-        given = ",".join(map(show, region))
-        raise BadInputError(
-            f"the region {given} (x, y, width, height) is not in the picture, "
-            f"which has {picture_width}x{picture_height} pixels"
-        )
-
-
-def region_box(region: Region, padding: Padding) -> Box:
+def region_box(region: tuple[int, int, int, int], padding: Padding) -> Box:
     """A region (x, y, width, height) of the picture itself, in the padded picture."""
     x, y, width, height = region
     left, top = x + padding.left, y + padding.top

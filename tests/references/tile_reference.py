@@ -5,18 +5,17 @@ Container and coder are those of `format_reference`; the graphs are the model's 
 
 from __future__ import annotations
 
-from functools import partial
-
-import format_reference
 import numpy as np
 from cca_engines import Tensor
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
-from cca_runtime.prior_loop import RunGraph, run_prior
-from cca_runtime.stopwatch import Stopwatch
-from format_reference import Stream, Tile, mirrored
 from numpy.typing import NDArray
 from table_files import read_table_file
+
+from references import format_reference
+from references.format_reference import Stream, Tile, mirrored
+from references.part_coder import averaging_graphs
+from references.prior_loop import RunGraph, run_prior
 
 Bounds = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of the padded picture."""
@@ -27,7 +26,7 @@ def decode(codec: Codec, data: bytes) -> NDArray[np.uint8]:
     stream = format_reference.parse(data)
     left, top, right, bottom = stream.padding
     width, height = stream.width + left + right, stream.height + top + bottom
-    run = partial(GraphRunner(codec.bundle, codec.engine).run, watch=Stopwatch())
+    run = GraphRunner(codec.bundle, codec.engine).run
     sets = read_table_file((codec.bundle.path / "tables.bin").read_bytes())
     tables = [[format_reference.Table(cdf, first) for first, cdf in rows] for rows in sets]
     y_hat = np.empty((codec.bundle.latent_channels, 1, height // 16, width // 16), np.float32)
@@ -102,7 +101,7 @@ def decode_tile(
     positions = (tile.height // 64) * (tile.width // 64)
     channels = [c for c in range(bundle.hyper_channels) for _ in range(positions)]
     z_symbols = extended(decoder.group(hyper, channels), bundle.hyper_channels, 1)
-    averaging = bundle.averaging_graphs
+    averaging = averaging_graphs(bundle)
     y_hat = run_prior(run, engine, bundle.group_sizes, z_symbols, code_group, averaging=averaging)
     decoder.finish()
     top, left = 4 * before[0], 4 * before[1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, pairwise
 from typing import Literal, TypeVar
@@ -45,6 +45,7 @@ class Stream:
     model_id: bytes
     fingerprint: bytes | None
     tiles: list[Tile]
+    digests: list[int]
     sections: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -74,7 +75,7 @@ def parse(data: bytes) -> Stream:
     source = Bytes(data)
     assert source.take(4) == bytes.fromhex("89434341")
     version, flags = source.take(2)
-    assert version == 2
+    assert version == 3
     assert flags < 32
     model_id = source.take(8)
     width, height, *padding = struct.unpack("<HH4B", source.take(8))
@@ -83,6 +84,7 @@ def parse(data: bytes) -> Stream:
     assert height > 0
     assert (width + left + right) % 64 == 0
     assert (height + top + bottom) % 64 == 0
+    assert source.take(1) == b"\0"  # the quantisation step
     fingerprint = source.take(8) if flags & 1 else None
     tiles = (
         divide(width + left + right, height + top + bottom, *source.take(4)) if flags & 16 else []
@@ -90,10 +92,14 @@ def parse(data: bytes) -> Stream:
     present = [name for bit, name in enumerate(SECTIONS) if bit == 0 or flags >> bit & 1]
     if tiles:
         present[:1] = [f"tile {number}" for number in range(len(tiles))]
-    entries = {name: (source.leb128(), *struct.unpack("<I", source.take(4))) for name in present}
+    entries, digests = {}, []
+    for name in present:
+        entries[name] = (source.leb128(), *struct.unpack("<I", source.take(4)))
+        if name not in SECTIONS[1:] and not flags & 1:
+            digests += struct.unpack("<I", source.take(4))
     computed = crc32c(data[: source.position])
     assert struct.unpack("<I", source.take(4)) == (computed,)
-    stream = Stream(width, height, tuple(padding), model_id, fingerprint, tiles)
+    stream = Stream(width, height, tuple(padding), model_id, fingerprint, tiles, digests)
     for name, (length, checksum) in entries.items():
         assert name not in SECTIONS[1:] or 1 <= length <= 1 << 24
         stream.sections[name] = source.take(length)
@@ -119,6 +125,17 @@ def divide(
         for top in range(0, height, down)
         for left in range(0, width, across)
     ]
+
+
+def digest(latents: Iterable[float]) -> int:
+    """The digest of y_hat ("Digest" on the page): latents in the order channel, row, column."""
+    total = 0
+    for position, latent in enumerate(latents):
+        units = latent * 128
+        assert units == int(units)
+        spread = position * 0x9E3779B1 & 0xFFFFFFFF
+        total += int(units) * ((spread ^ spread >> 15) | 1)
+    return total & 0xFFFFFFFF
 
 
 def mirrored(

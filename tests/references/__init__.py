@@ -1,0 +1,1 @@
+"""Independent implementations, from the specification pages: what the core is compared with."""
