@@ -352,6 +352,15 @@ class Host {
     Host& operator=(const Host&) = default;
 };
 
+/// Bytes of a tensor.
+inline std::uint64_t byte_size(const cca_tensor& tensor) noexcept {
+    std::uint64_t size = tensor.dtype == CCA_UINT8 ? 1 : 4;
+    for (std::uint32_t axis = 0; axis < tensor.rank; ++axis) {
+        size *= tensor.shape[axis];
+    }
+    return size;
+}
+
 /// Whether two tensors have the same type and shape.
 inline bool same_layout(const cca_tensor& a, const cca_tensor& b) noexcept {
     bool same = a.dtype == b.dtype && a.rank == b.rank;
