@@ -61,7 +61,7 @@ class Subject:
 
 
 def open_setting(bundle: Bundle, name: str, optimisation: str | None) -> Engine:
-    return open_engine(name, optimisation=optimisation, plans=plan_options(bundle))
+    return open_engine(name, optimisation=optimisation, plans=plan_options(bundle, trust=True))
 
 
 def settings(names: Sequence[str]) -> Iterator[tuple[str, str | None]]:

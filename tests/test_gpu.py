@@ -28,7 +28,9 @@ def codec(request: pytest.FixtureRequest) -> Codec:
     if request.param not in available_engines():
         pytest.skip(f"engine {request.param} needs a GPU and a package, and lacks one of them here")
     bundle = open_bundle()
-    return Codec(bundle, open_engine(request.param, plans=plan_options(bundle)), workers=3)
+    return Codec(
+        bundle, open_engine(request.param, plans=plan_options(bundle, trust=True)), workers=3
+    )
 
 
 @pytest.fixture(scope="module")

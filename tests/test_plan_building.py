@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
+import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -20,6 +25,8 @@ from cca_engines.tensorrt.module import Target, load_tensorrt
 from cca_engines.tensorrt.plans import PlanDirectory, PlanHeader, PlanKey, read_header
 from cca_export.cli import main
 from cca_export.plans import plan_shapes
+from cca_runtime.bundle import Bundle
+from cca_runtime.plans import plan_options
 from fake_builder import FakeBuilderTensorRt
 from fake_cuda import FakeCuda
 from fake_tensorrt import make_plan
@@ -45,7 +52,7 @@ class Machine:
 
     def run(self, name: str, model: bytes, shapes: ShapeRange = SHAPES) -> None:
         """Open an engine, load the model and compare what it computes."""
-        options = PlanOptions(shapes, [self.bundle / "engines"], self.said.append)
+        options = PlanOptions(shapes, [self.bundle / "engines"], say=self.said.append)
         engine = open_engine(name, plans=options)
         graph = engine.load(model, "g")
         x = np.random.default_rng(0).integers(-9, 9, (2, 2, 4, 8)).astype(np.float32)
@@ -394,3 +401,29 @@ def test_the_default_shapes_take_both_orientations_of_full_hd() -> None:
     for sizes in (shapes.smallest, shapes.typical, shapes.largest):
         for side in ("height", "width"):
             assert sizes[side] == 16 * sizes[f"latent_{side}"] == 64 * sizes[f"hyper_{side}"]
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize("name", TARGETS)
+def test_plans_inside_a_bundle_are_code_and_not_used_untrusted(
+    name: str, trust: bool, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.run(name, convolution())
+    (built,) = (machine.cache / "plans").iterdir()
+    (machine.bundle / "engines").mkdir(parents=True)
+    shutil.move(built, machine.bundle / "engines" / built.name)
+    bundle = cast("Bundle", SimpleNamespace(plans=machine.bundle / "engines"))
+    options = replace(plan_options(bundle, trust=trust), shapes=SHAPES)
+    caplog.set_level(logging.INFO)
+    open_engine(name, plans=options).load(convolution(), "g")
+    assert (machine.cache / "plans" / built.name).exists() != trust, "it is built anew"
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    if trust:
+        assert said == []
+        return
+    (level, note), (_, building) = said
+    assert (level, building.partition(" with")[0]) == ("INFO", "building graph 'g'")
+    assert str(machine.bundle / "engines") in note
+    assert "--trust-plans" in note
+    open_engine(name, plans=options).load(convolution(), "g")
+    assert len([record for record in caplog.records if "building" in record.getMessage()]) == 1

@@ -40,7 +40,7 @@ class Machine:
         return self.standard if name == "tensorrt" else self.rtx
 
     def open(self, name: str = "tensorrt", optimisation: str | None = None) -> TensorRtEngine:
-        plans = PlanOptions(SHAPES, [self.directory], self.said.append)
+        plans = PlanOptions(SHAPES, [self.directory], say=self.said.append)
         return open_tensorrt(name, optimisation=optimisation, plans=plans)
 
     def store(self, model: bytes, graph: str, name: str = "tensorrt") -> None:

@@ -28,6 +28,10 @@ class EngineError(Exception):
     """A backend is missing, or it cannot load or run a graph. One line, says what to do."""
 
 
+class OutputError(EngineError):
+    """A graph gives something else than there is a place for. One line."""
+
+
 @dataclass(frozen=True)
 class ShapeRange:
     """The shapes that a compiled plan takes, by the names of a model's dynamic dimensions.
@@ -49,13 +53,17 @@ class PlanOptions:
 
     Attributes:
         shapes: For plans that have yet to be built.
-        directories: Where plans may lie; nothing is written there.
+        directories: Where plans may lie that are trusted, being code; nothing is written there.
+        distrusted: Where plans may lie that are not used.
         say: Called with one line before a plan is built, which may take minutes.
+        note: Called with one line if there are plans that are not trusted.
     """
 
     shapes: ShapeRange
     directories: Sequence[Path] = ()
+    distrusted: Sequence[Path] = ()
     say: Callable[[str], None] = lambda _: None
+    note: Callable[[str], None] = lambda _: None
 
 
 class Graph(Protocol):
@@ -94,6 +102,7 @@ class Graph(Protocol):
             One tensor for each of `outputs`; those given by `into` are returned as they are.
 
         Raises:
+            OutputError: An output does not fit its place in `into`.
             EngineError: The backend refused the inputs or failed.
         """
         ...

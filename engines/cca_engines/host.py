@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
-from cca_engines.engine import Array, EngineError, Tensor
+from cca_engines.engine import Array, EngineError, OutputError, Tensor
 
 
 class HostMemory:
@@ -40,13 +40,13 @@ def deliver(
     """A library's own output arrays, those that have a place in `into` copied there.
 
     Raises:
-        EngineError: An output has another shape or dtype than its place.
+        OutputError: An output has another shape or dtype than its place.
     """
     for name, place in (into or {}).items():
         value = outputs.get(name)
         if value is None or value.shape != place.shape or value.dtype != place.dtype:
             found = "nothing" if value is None else f"{value.dtype} {list(value.shape)}"
-            raise EngineError(
+            raise OutputError(
                 f"graph '{graph}' gives {found} as '{name}', "
                 f"expected {place.dtype} {list(place.shape)}"
             )

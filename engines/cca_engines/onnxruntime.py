@@ -30,9 +30,9 @@ OPTIMISATIONS = tuple(_LEVELS)
 PRECISIONS: tuple[Precision, ...] = ("float32",)
 _DEFAULT_OPTIMISATION = "all"
 
-# Warnings about graph optimisation are for the exporter's developers, not for
-# somebody who decodes a picture; errors still arrive as exceptions.
-_LOG_ERRORS_ONLY = 3
+# Warnings about graph optimisation are for the exporter's developers, and errors arrive as
+# exceptions: nothing is to be printed.
+_LOG_NOTHING = 4
 
 # Where an application has imported the library before, this is all that can be done.
 ort.disable_telemetry_events()
@@ -109,7 +109,7 @@ class OnnxRuntimeEngine(HostMemory):
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
         self._origin.check(_WHAT)
         options = ort.SessionOptions()
-        options.log_severity_level = _LOG_ERRORS_ONLY
+        options.log_severity_level = _LOG_NOTHING
         options.intra_op_num_threads = self._threads
         options.graph_optimization_level = _LEVELS[self._optimisation]
         # One process often holds several sessions (one a graph) that run in turn:

@@ -17,6 +17,7 @@ from cca_engines.cuda.runtime import CudaRuntime, load_runtime
 from cca_engines.engine import (
     Engine,
     EngineError,
+    OutputError,
     PlanOptions,
     Precision,
     Tensor,
@@ -111,7 +112,7 @@ class OnnxRuntimeCudaGraph:
         places = into or {}
         surplus = set(places) - set(self._outputs)
         if surplus:
-            raise EngineError(f"graph '{self._name}' has no outputs {sorted(surplus)}")
+            raise OutputError(f"graph '{self._name}' has no outputs {sorted(surplus)}")
         session = self._session.get()
         binding = session.io_binding()
         for name in self._inputs:

@@ -120,6 +120,9 @@ class OpenVinoEngine(HostMemory):
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
             "INFERENCE_NUM_THREADS": self._threads,
             "NUM_STREAMS": 1,
+            # It would keep what it prepares for each size of picture, thousands of them, and
+            # never give it back. Sizes that repeat are no faster for it.
+            "CPU_RUNTIME_CACHE_CAPACITY": 0,
         }
         core = self._core.get()
         try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from pathlib import Path
 
+from cca_engines.cgroups import cpu_quota
+
 
 def usable_cores() -> int:
-    """Processor cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
+    """Processor cores that this process may run on: what is allowed to it, and has time for it."""
+    allowed = len(os.sched_getaffinity(0))
+    quota = cpu_quota()
+    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
 
 
 def processor_name() -> str:

@@ -133,7 +133,7 @@ def open_engine(
 
     Args:
         name: One of the registry's engines; `available_engines` are installed.
-        threads: Threads a graph runs on; None for one a processor core.
+        threads: Threads a graph runs on; None for one a processor core that the process may use.
         optimisation: One of the engine's `optimisations`; None for its default, which
             is the fastest that computes exact graphs exactly.
         precision: What graphs that need not be exact are computed in; None for the engine's

@@ -77,6 +77,7 @@ def load(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int = _WORKERS,
     tile: int | str | None = BY_MEMORY,
+    trust_plans: bool = False,
 ) -> Codec:
     """Open a model.
 
@@ -90,8 +91,8 @@ def load(
             others do not is logged).
         precision: What it computes in where results need not be exact; None for its default.
             `openvino` has `float32` and, on processors that have it, `bfloat16`.
-        threads: Processor cores that the engine runs a graph on, up to 1,024; None for all that
-            this process may use.
+        threads: Threads that the engine runs a graph on; None for as many as there are processor
+            cores that this process may use. GPUs have their own. Up to 1,024.
         max_pixels: Streams and pictures of more pixels than this, padding included,
             are refused.
         workers: Pictures that are coded at once, of a list or for threads; and tiles. Up to 1,024.
@@ -99,6 +100,8 @@ def load(
             64, up to 16,320. `auto`: tiles of up to 3,072 for pictures that would take more than
             their share of this machine's memory in one piece, as pictures do with None.
             What is decoded is as the stream says.
+        trust_plans: Whether plans inside the bundle may be used, for engines that have them.
+            They are code: trust them as you would trust a program.
 
     Raises:
         BadInputError: No such bundle, or it is broken; an argument is of another kind, or out
@@ -113,7 +116,9 @@ def load(
         named(precision, "the precision")
     if threads is not None:
         threads = whole_number(threads, "threads", 1, MOST_THREADS)
-    settings = _Settings(precision, threads)
+    if not isinstance(trust_plans, bool):  # "no" is not to mean yes
+        raise BadInputError(f"trust_plans must be True or False, and is {show(trust_plans)}")
+    settings = _Settings(precision, threads, trust_plans)
 
     def opened(name: str) -> Codec:
         codec = Codec(
@@ -151,6 +156,7 @@ class _Settings(NamedTuple):
 
     precision: Precision | None
     threads: int | None
+    trust_plans: bool
 
 
 def _open_engine(name: str, bundle: Bundle, settings: _Settings) -> Engine:
@@ -159,7 +165,7 @@ def _open_engine(name: str, bundle: Bundle, settings: _Settings) -> Engine:
             name,
             precision=settings.precision,
             threads=settings.threads,
-            plans=plan_options(bundle),
+            plans=plan_options(bundle, trust=settings.trust_plans),
         )
     except EngineError as error:
         raise FailureError(str(error)) from error

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from cca_engines import Engine, EngineError, Graph, Precision, Tensor
+from cca_engines import Engine, EngineError, Graph, OutputError, Precision, Tensor
+from cca_engines.failures import explain, is_of_memory
+from cca_engines.forked import Origin
 
 from cca_runtime.bundle import Bundle
-from cca_runtime.errors import BadInputError, FailureError
+from cca_runtime.errors import BadInputError, CcaError, FailureError
+from cca_runtime.graph_shapes import GraphShapes
 from cca_runtime.stopwatch import Stopwatch
 
 
@@ -24,6 +27,8 @@ class GraphRunner:
         self._bundle = bundle
         self._engine = engine
         self._original = original
+        self._shapes = GraphShapes(bundle)
+        self._origin = Origin()
         self._graphs: dict[str, Graph] = {}
         self._turn = threading.Lock()
 
@@ -43,6 +48,8 @@ class GraphRunner:
             FailureError: As `run`.
         """
         names = list(names)
+        with engine_failures(self._engine):
+            self._origin.check(f"engine '{self._engine.name}'")
         if all(name in self._graphs for name in names):
             return
         with watch.stage("load"), self._turn:
@@ -75,13 +82,18 @@ class GraphRunner:
         Outputs that `into` has a place for are written there.
 
         Raises:
-            BadInputError: The graph's file is not what the bundle's manifest describes,
-                or (when it is asked for) an output is not among the graph's.
+            BadInputError: The graph's file is not what the bundle's manifest describes, or the
+                graph gives something else than docs/bundle.md says.
             FailureError: The engine cannot load or run it.
         """
         self.load([name], watch)
         with engine_failures(self._engine):
-            return _Outputs(self._graphs[name].run(inputs, into), name)
+            try:
+                outputs = self._graphs[name].run(inputs, into)
+            except OutputError as error:
+                raise BadInputError(f"broken bundle: {error}") from error
+        self._shapes.check(name, inputs, outputs)
+        return outputs
 
     def _obtain(self, names: Sequence[str]) -> list[Graph]:
         if self._original is not None:
@@ -97,7 +109,9 @@ class GraphRunner:
         precision: Precision = "float32" if exact else self._engine.precision
         model = self._bundle.read_graph(name, precision)
         with engine_failures(self._engine):
-            return self._engine.load(model, name, precision)
+            graph = self._engine.load(model, name, precision)
+        self._shapes.check_names(name, graph.outputs)
+        return graph
 
 
 @contextmanager
@@ -105,20 +119,19 @@ def engine_failures(engine: Engine) -> Iterator[None]:
     """Turns what goes wrong in an engine into a failure that names it.
 
     Raises:
-        FailureError: The engine cannot do something that was asked of it inside.
+        FailureError: The engine cannot do something that was asked of it inside, or something
+            went wrong that nobody foresaw.
     """
     try:
         yield
     except EngineError as error:
-        raise FailureError(f"engine {engine.name}: {error}") from error
-
-
-class _Outputs(dict[str, Tensor]):
-    """A graph's outputs, which a broken bundle may lack."""
-
-    def __init__(self, outputs: dict[str, Tensor], graph: str) -> None:
-        super().__init__(outputs)
-        self._graph = graph
-
-    def __missing__(self, name: str) -> Tensor:
-        raise BadInputError(f"broken bundle: graph '{self._graph}' has no output '{name}'")
+        message = str(error)
+        named = message.startswith(f"engine '{engine.name}'")
+        raise FailureError(message if named else f"engine {engine.name}: {message}") from error
+    except CcaError:
+        raise
+    except Exception as error:
+        what = f"engine {engine.name} failed"
+        if not is_of_memory(error):
+            what += f" unexpectedly, with {type(error).__name__}"
+        raise FailureError(str(explain(error, what))) from error

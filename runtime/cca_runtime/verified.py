@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
-from pathlib import Path
 
 from cca_engines import Engine, fingerprint
+from cca_engines.user_cache import cache_directory, read_private, write_private
 
 from cca_runtime.bundle import Bundle
 
@@ -30,48 +28,20 @@ class VerifiedMark:
             f"vectors {hashlib.sha256(vectors.encode()).hexdigest()}\n"
             f"engine {engine.description}\n"
         )
-        directory = _cache_directory()
+        directory = cache_directory()
         name = f"{bundle.model_id.hex()}-{fingerprint(engine).hex()}"
-        self._path = directory / "cca-codec" / "verified" / name if directory else None
+        self._path = directory / "verified" / name if directory else None
 
     def is_set(self) -> bool:
         """Whether the check has been passed before."""
         if self._path is None:
             return False
         expected = self._text.encode()
-        try:
-            with self._path.open("rb") as stream:
-                return stream.read(len(expected) + 1) == expected
-        except OSError:
-            return False
+        return read_private(self._path, len(expected)) == expected
 
     def set(self) -> None:
         """Note that the check was passed, if there is a place to note it."""
         if self._path is None:
             return
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(self._path, self._text.encode())
-
-
-def _cache_directory() -> Path | None:
-    """The user's cache directory by the XDG base directory specification, if there is one."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if named.is_absolute():
-        return named
-    try:
-        return Path.home() / ".cache"
-    except RuntimeError:  # this user has no home
-        return None
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Another process sees the whole file or none."""
-    handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            write_private(self._path, self._text.encode())

@@ -26,7 +26,7 @@ class PlanCache:
     """
 
     def __init__(self, path: Path, capacity: int = CAPACITY) -> None:
-        self.directory = PlanDirectory(path)
+        self.directory = PlanDirectory(path, private=True)
         self._capacity = capacity
 
     def read(self, file: PlanFile) -> bytes:

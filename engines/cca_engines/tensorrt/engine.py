@@ -15,6 +15,7 @@ from cca_engines.forked import Owned
 from cca_engines.tensorrt.graph import TensorRtGraph
 from cca_engines.tensorrt.loaded import LoadedPlan
 from cca_engines.tensorrt.module import TensorRt, load_tensorrt
+from cca_engines.tensorrt.plans import SUFFIX
 from cca_engines.tensorrt.provide import provide_plan
 
 OPTIMISATIONS = ("streams", "graphs")
@@ -135,6 +136,12 @@ def open_tensorrt(
         runtime = library.module.Runtime(library.log.logger)
     if runtime is None:
         raise EngineError(f"{name} cannot be started: {messages.reason('it does not say why')}")
+    for directory in plans.distrusted:
+        if any(directory.glob(f"*{SUFFIX}")):
+            plans.note(
+                f"the plans in {str(directory)!a} are code, and not used unless they are trusted "
+                "(--trust-plans, trust_plans=True): others are taken from the cache, or built"
+            )
     records = (optimisation or _DEFAULT_OPTIMISATION) == "graphs"
     own = Owned(runtime, f"engine '{name}'")
     return TensorRtEngine(_Shared(library, cuda, device, own, plans, records, threading.Lock()))

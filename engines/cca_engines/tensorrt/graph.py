@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from cca_engines.cuda.memory import DeviceTensor
-from cca_engines.engine import Engine, EngineError, Tensor, check_inputs
+from cca_engines.engine import Engine, EngineError, OutputError, Tensor, check_inputs
 from cca_engines.tensorrt.contexts import Context, Shape
 from cca_engines.tensorrt.loaded import LoadedPlan, Port
 
@@ -88,7 +88,7 @@ class TensorRtGraph:
         """A tensor for each output: from `into`, or a new one."""
         surplus = set(into) - set(context.outputs)
         if surplus:
-            raise EngineError(f"graph '{self._plan.name}' has no outputs {sorted(surplus)}")
+            raise OutputError(f"graph '{self._plan.name}' has no outputs {sorted(surplus)}")
         places = {}
         for name, shape in context.outputs.items():
             dtype = self._plan.outputs[name].dtype
@@ -96,7 +96,7 @@ class TensorRtGraph:
             if place is None:
                 place = self._engine.empty(shape, dtype)
             elif place.shape != shape or place.dtype != dtype:
-                raise EngineError(
+                raise OutputError(
                     f"graph '{self._plan.name}' gives {dtype} {list(shape)} as '{name}', "
                     f"expected {place.dtype} {list(place.shape)}"
                 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from cca_engines.forked import Owned
 from cca_engines.tensorrt.module import TensorRt
-from cca_engines.user_cache import cache_directory, write_whole
+from cca_engines.user_cache import cache_directory, read_private, write_private
 
 _LARGEST = 64 << 20
 """Bytes kept on disk for a plan. Kernels are compiled for each set of shapes: a collection of
@@ -44,8 +44,9 @@ class JitKernels:
         )
         cache = settings.create_runtime_cache()
         if self._path is not None:
-            with suppress(OSError):
-                cache.deserialize(self._path.read_bytes())  # refuses what does not fit
+            kernels = read_private(self._path, _LARGEST)
+            if kernels is not None:
+                cache.deserialize(kernels)  # refuses what does not fit
         settings.set_runtime_cache(cache)
         self.settings, self._cache = Owned(settings, what), Owned(cache, what)
         self._saved = len(self._serialise())
@@ -56,7 +57,7 @@ class JitKernels:
         if self._path is not None and self._saved < len(kernels) <= _LARGEST:
             self._saved = len(kernels)
             with suppress(OSError):
-                write_whole(self._path, kernels)
+                write_private(self._path, kernels)
 
     def _serialise(self) -> bytes:
         return bytes(memoryview(self._cache.get().serialize()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -20,7 +21,13 @@ from cca_engines.engine import EngineError, Precision, ShapeRange
 from cca_engines.tensorrt.build import Plan
 from cca_engines.tensorrt.module import Target, TensorRt
 from cca_engines.tensorrt.shapes import shapes_from_json, shapes_to_json
-from cca_engines.user_cache import write_whole
+from cca_engines.user_cache import (
+    is_private,
+    is_private_file,
+    open_file,
+    write_private,
+    write_whole,
+)
 
 SUFFIX = ".plan"
 _FORMAT = "cca-plan"
@@ -111,7 +118,7 @@ class PlanFile:
             PlanFileError: It is not what the header says.
         """
         try:
-            with self.path.open("rb") as stream:
+            with os.fdopen(open_file(self.path), "rb") as stream:
                 stream.readline(_LONGEST_HEADER)
                 data = stream.read(self.header.size + 1)
         except OSError as error:
@@ -122,10 +129,14 @@ class PlanFile:
 
 
 class PlanDirectory:
-    """Plan files side by side, those of a graph with its name first. It need not exist."""
+    """Plan files side by side, those of a graph with its name first. It need not exist.
 
-    def __init__(self, path: Path) -> None:
+    One of the user's cache is private: plans that others may have written are passed over.
+    """
+
+    def __init__(self, path: Path, *, private: bool = False) -> None:
         self.path = path
+        self._private = private
 
     def paths(self, graph: str) -> list[Path]:
         """Files that are named as a graph's plans are, by name.
@@ -135,7 +146,13 @@ class PlanDirectory:
         """
         names = re.compile(rf"{re.escape(_checked(graph))}-[0-9a-f]{{16}}{re.escape(SUFFIX)}")
         try:
-            return sorted(path for path in self.path.iterdir() if names.fullmatch(path.name))
+            if self._private and not is_private(self.path):
+                return []
+            return sorted(
+                path
+                for path in self.path.iterdir()
+                if names.fullmatch(path.name) and (not self._private or is_private_file(path))
+            )
         except OSError:
             return []
 
@@ -159,7 +176,8 @@ class PlanDirectory:
         digest = hashlib.sha256(plan.data).hexdigest()
         header = PlanHeader(key, shapes, plan.precision, plan.layers, digest, len(plan.data))
         path = self.path / f"{_checked(graph)}-{header.fingerprint[:16]}{SUFFIX}"
-        write_whole(path, _encode(header), plan.data)
+        write = write_private if self._private else write_whole
+        write(path, _encode(header), plan.data)
         return PlanFile(path, header)
 
 
@@ -203,9 +221,7 @@ def read_header(path: Path) -> PlanHeader:
         PlanFileError: It is none, or longer than any is, or the file's size is another one.
     """
     try:
-        if not path.is_file():  # opening a pipe would wait for somebody who writes
-            raise PlanFileError("is no file")
-        with path.open("rb") as stream:
+        with os.fdopen(open_file(path), "rb") as stream:
             line = stream.readline(_LONGEST_HEADER)
             rest = stream.seek(0, 2) - len(line)
     except OSError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cca_engines.tensorrt.module import Target, TensorRt
-from cca_engines.user_cache import cache_directory, write_whole
+from cca_engines.user_cache import cache_directory, read_private, write_private
 
 _LARGEST = 256 << 20
 """Bytes that are read at most; caches have a few MiB."""
@@ -40,15 +40,10 @@ class TimingCache:
     def keep(self, times: Any) -> None:
         """Write what `attach` gave, after the build."""
         with contextlib.suppress(OSError):
-            write_whole(self._path, bytes(times.serialize()))
+            write_private(self._path, bytes(times.serialize()))
 
     def _read(self) -> bytes:
-        try:
-            with self._path.open("rb") as stream:
-                content = stream.read(_LARGEST + 1)
-        except OSError:
-            return b""
-        return content if len(content) <= _LARGEST else b""
+        return read_private(self._path, _LARGEST) or b""
 
 
 def user_timing(library: TensorRt, target: Target) -> TimingCache | None:

@@ -219,13 +219,29 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="what the engine computes in where results need not be exact (default: its own; "
         "openvino has fp32 and, if the processor does, bf16)",
     )
+    parser.add_argument(
+        "--threads",
+        type=_threads,
+        metavar="N",
+        help="threads that an engine on the CPU runs on (default: one a core that it may use)",
+    )
+    parser.add_argument(
+        "--trust-plans",
+        action="store_true",
+        help="use the TensorRT plans inside the bundle, which are code "
+        "(default: only those that were built on this machine)",
+    )
+
+
+def _threads(text: str) -> int:
+    count = _positive(text)
+    if count > _MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"must be at most {_MOST_THREADS}")
+    return count
 
 
 def _thread_counts(text: str) -> list[int]:
-    counts = [_positive(part) for part in text.split(",")]
-    if max(counts) > _MOST_THREADS:
-        raise argparse.ArgumentTypeError(f"must be at most {_MOST_THREADS}")
-    return counts
+    return [_threads(part) for part in text.split(",")]
 
 
 def _precision(text: str) -> str:

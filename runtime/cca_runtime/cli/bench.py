@@ -28,7 +28,13 @@ _MIB = 1 << 20
 def run(options: argparse.Namespace) -> int:
     """Time a model on an engine. Returns the exit code."""
     picture = _picture(options)
-    codec = load(options.model, options.engine, precision=options.precision)
+    codec = load(
+        options.model,
+        options.engine,
+        precision=options.precision,
+        threads=options.threads,
+        trust_plans=options.trust_plans,
+    )
     measured = profile(codec.bundle, codec.engine, picture, options.repeat)
     facts = {
         "model": codec.bundle.name,

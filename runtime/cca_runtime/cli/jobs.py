@@ -67,7 +67,15 @@ def open_codec(options: argparse.Namespace, *, tile: int | str | None = BY_MEMOR
     asked = {"max_pixels": options.max_pixels, "workers": options.workers}
     given = {name: value for name, value in asked.items() if value is not None}
     _log_to_stderr(options)
-    codec = load(options.model, options.engine, precision=options.precision, tile=tile, **given)
+    codec = load(
+        options.model,
+        options.engine,
+        precision=options.precision,
+        threads=options.threads,
+        trust_plans=options.trust_plans,
+        tile=tile,
+        **given,
+    )
     if options.verbose:
         _say(f"model {codec.bundle.name} {codec.bundle.model_id.hex()} from {codec.bundle.path}")
         _say(f"engine {codec.engine.description}")

@@ -1,0 +1,131 @@
+"""Graphs that give something else than docs/bundle.md says, each output of each in several ways."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from cca_engines import open_engine
+from cca_runtime.bundle import Bundle, find_bundle, open_bundle
+from cca_runtime.errors import BadInputError
+from cca_runtime.graph_runner import GraphRunner
+from cca_runtime.prior_loop import run_prior
+from cca_runtime.stopwatch import Stopwatch
+from forgery import put_file
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+PREDICTION = ["means", "indexes", "support"]
+OUTPUTS = {
+    "analysis": ["y", "z_symbols"],
+    "prior_0": ["latent_means", "latent_scales", *PREDICTION],
+    "prior_1": ["y_hat", *PREDICTION],
+    "prior_4": ["y_hat"],
+    "synthesis": ["image"],
+}
+EVERY = [(graph, output) for graph, outputs in OUTPUTS.items() for output in outputs]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(find_bundle(None), tmp_path / "copy"))
+
+
+def run_all(bundle: Bundle) -> NDArray[np.uint8]:
+    """Run every graph on latents of 1x2 hyper-latents; the picture."""
+    engine = open_engine("onnxruntime", threads=1)
+    run = partial(GraphRunner(bundle, engine).run, watch=Stopwatch())
+    latents = run("analysis", {"image": np.zeros((1, 64, 128, 3), np.uint8)})
+
+    def code_group(_group: int, indexes: NDArray[np.uint8], _means: object) -> NDArray[np.int32]:
+        return np.zeros(indexes.shape, np.int32)
+
+    y_hat = run_prior(
+        run,
+        engine,
+        bundle.group_sizes,
+        latents["z_symbols"],
+        code_group,
+        averaging=bundle.averaging_graphs,
+    )
+    image: NDArray[np.uint8] = run("synthesis", {"y_hat": y_hat})["image"]
+    return image
+
+
+def as_float64(graph: onnx.GraphProto, honest: str, output: onnx.ValueInfoProto) -> None:
+    graph.node.append(helper.make_node("Cast", [honest], [output.name], to=TensorProto.DOUBLE))
+    output.type.tensor_type.elem_type = TensorProto.DOUBLE
+
+
+def with_an_axis(graph: onnx.GraphProto, honest: str, output: onnx.ValueInfoProto) -> None:
+    axes = helper.make_node("Constant", [], ["forged_axes"], value_ints=[0])
+    graph.node.extend([axes, helper.make_node("Unsqueeze", [honest, "forged_axes"], [output.name])])
+    output.type.tensor_type.ClearField("shape")
+
+
+def twice_as_long(graph: onnx.GraphProto, honest: str, output: onnx.ValueInfoProto) -> None:
+    graph.node.append(helper.make_node("Concat", [honest, honest], [output.name], axis=1))
+    output.type.tensor_type.ClearField("shape")
+
+
+def forge(
+    path: Path,
+    output: str,
+    change: Callable[[onnx.GraphProto, str, onnx.ValueInfoProto], None],
+) -> bytes:
+    """A graph that does something to one of its outputs, last of all."""
+    model = onnx.load_model(path)
+    for node in model.graph.node:
+        for place, name in enumerate(node.output):
+            if name == output:
+                node.output[place] = "honest"
+        for place, name in enumerate(node.input):
+            if name == output:
+                node.input[place] = "honest"
+    (info,) = (value for value in model.graph.output if value.name == output)
+    change(model.graph, "honest", info)
+    return bytes(model.SerializeToString())
+
+
+def test_the_shipped_model_gives_what_it_should() -> None:
+    assert run_all(open_bundle()).shape == (1, 64, 128, 3)
+
+
+@pytest.mark.parametrize("change", [as_float64, with_an_axis, twice_as_long])
+@pytest.mark.parametrize(("graph", "output"), EVERY)
+def test_an_output_of_another_kind_is_a_broken_bundle(
+    graph: str,
+    output: str,
+    change: Callable[[onnx.GraphProto, str, onnx.ValueInfoProto], None],
+    bundle: Path,
+) -> None:
+    put_file(bundle, graph, forge(bundle / "graphs" / f"{graph}.onnx", output, change))
+    kind = rf"gives (.* as '{output}'|'{output}' as .*), expected"
+    with pytest.raises(BadInputError, match=f"^broken bundle: graph '{graph}' {kind}") as caught:
+        run_all(open_bundle(bundle))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("graph", OUTPUTS)
+def test_outputs_that_are_missing_or_too_many_are_a_broken_bundle(graph: str, bundle: Path) -> None:
+    path = bundle / "graphs" / f"{graph}.onnx"
+    model = onnx.load_model(path)
+    removed = model.graph.output.pop()
+    put_file(bundle, graph, model.SerializeToString())
+    if model.graph.output:  # or it is no graph at all
+        with pytest.raises(BadInputError, match=f"'{graph}' has no output '{removed.name}'"):
+            run_all(open_bundle(bundle))
+    model.graph.output.append(removed)
+    more = onnx.ValueInfoProto()
+    more.CopyFrom(removed)
+    more.name = "more"
+    model.graph.output.append(more)
+    model.graph.node.append(helper.make_node("Identity", [removed.name], ["more"]))
+    put_file(bundle, graph, model.SerializeToString())
+    with pytest.raises(BadInputError, match=f"'{graph}' has an output 'more' too many"):
+        run_all(open_bundle(bundle))
