@@ -91,8 +91,8 @@ def load(
             others do not is logged).
         precision: What it computes in where results need not be exact; None for its default.
             `openvino` has `float32` and, on processors that have it, `bfloat16`.
-        threads: Threads that the engine runs a graph on, up to 1,024; None for as many as there are
-            processor cores that this process may use. GPUs have their own.
+        threads: Threads that the engine runs a graph on; None for as many as there are processor
+            cores that this process may use. GPUs have their own. Up to 1,024.
         max_pixels: Streams and pictures of more pixels than this, padding included,
             are refused.
         workers: Pictures that are coded at once, of a list or for threads; and tiles. Up to 1,024.
@@ -116,6 +116,8 @@ def load(
         named(precision, "the precision")
     if threads is not None:
         threads = whole_number(threads, "threads", 1, MOST_THREADS)
+    if not isinstance(trust_plans, bool):  # "no" is not to mean yes
+        raise BadInputError(f"trust_plans must be True or False, and is {show(trust_plans)}")
     settings = _Settings(precision, threads, trust_plans)
 
     def opened(name: str) -> Codec:
