@@ -142,10 +142,12 @@ def _save(trainer: Trainer, output: Path) -> None:
     if not is_first():
         return
     trainer.save(output)
-    with (output / "curve.csv").open("w", encoding="utf-8", newline="") as out:
+    temporary = output / "curve.tmp"
+    with temporary.open("w", encoding="utf-8", newline="") as out:
         table = csv.DictWriter(out, trainer.curve[-1] if trainer.curve else ["step"])
         table.writeheader()
         table.writerows(trainer.curve)
+    temporary.replace(output / "curve.csv")
 
 
 if __name__ == "__main__":
