@@ -112,7 +112,7 @@ def test_files_that_cannot_be_read_are_named(default_codec: Codec, tmp_path: Pat
     cases: list[tuple[Any, str]] = [
         (tmp_path / "no\nsuch", r"no\\nsuch' cannot be read: No such file"),
         ("no such", "'no such' cannot be read: No such file"),
-        (os.fsdecode(b"\xff"), r"'\\udcff' cannot be read"),
+        (os.fsdecode(b"\xff"), r"'\\xff' cannot be read"),
         ("nul\0", r"'nul\\x00' cannot be read"),
         ("x" * 5000, "cannot be read: File name too long"),
         (tmp_path, "cannot be read: Is a directory"),
@@ -360,7 +360,9 @@ def test_an_exception_of_any_class_becomes_a_failure_of_one_line(
     assert isinstance(failure, FailureError)
     assert failure.__cause__ is error
     assert re.search(message, str(failure))
-    assert str(as_cca_error(MuteError())) == "unexpected MuteError: (no message)"
+    assert str(as_cca_error(MuteError())) == (
+        "internal error, please report it: MuteError: (no message)"
+    )
     known = StreamError("known")
     assert as_cca_error(known) is known
 
@@ -484,7 +486,7 @@ def test_a_list_that_failed_leaves_no_work_behind(
 @pytest.mark.parametrize("kind", [CcaError, BadInputError, StreamError, FailureError])
 def test_errors_travel_between_processes_and_are_printable(kind: type[CcaError]) -> None:
     error = kind("a\nb\x1b[2J \udcff \u202e é")
-    assert str(error) == r"a\nb\x1b[2J \udcff \u202e é"
+    assert str(error) == r"a\nb\x1b[2J \xff \u202e é"
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is kind
     assert str(again) == str(error)
