@@ -102,8 +102,7 @@ def test_default_model_computes_the_reference(exact_bundle: Path) -> None:
     cases = bundle.conformance.cases
     for case, inputs in zip(cases, bundle.conformance.read(cases), strict=True):
         outputs = run_prior(layers, inputs.z_symbols, inputs.symbols)
-        digests = dict(zip(bundle.prior_graphs, map(digest, outputs), strict=True))
-        assert digests == case.digests, case.name
+        assert list(map(digest, outputs)) == case.digests, case.name
 
 
 @pytest.mark.parametrize("channels", [3, 48, 321])
