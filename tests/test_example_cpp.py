@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from cca_core import parse_stream, write_stream
-from forgery import edit, put_file
+from forgery import edit, put_file, unloadable_graph
 from locations import ROOT
 from PIL import Image
 
@@ -97,8 +96,8 @@ def copying_graph(*outputs: str) -> bytes:
         [onnx.helper.make_tensor_value_info(name, FLOAT, shape) for name in outputs],
     )
     opset = [onnx.helper.make_opsetid("", 18)]
-    data: bytes = onnx.helper.make_model(graph, opset_imports=opset).SerializeToString()
-    return data
+    model = onnx.helper.make_model(graph, ir_version=8, opset_imports=opset)
+    return bytes(model.SerializeToString())
 
 
 def test_both_directions_equal_cca_run(checked: tuple[Path, str]) -> None:
@@ -240,7 +239,12 @@ def test_missing_output(program: Path, bundle: Path, tmp_path: Path) -> None:
     assert "'y'" in check_refused(program, "encode", bundle, PPM, tmp_path)
 
 
-@pytest.mark.parametrize("graph", [b"no graph", "synthesis.onnx"])
+def test_no_graph(program: Path, bundle: Path, tmp_path: Path) -> None:
+    put_file(bundle, "analysis", b"no graph")
+    assert "analysis.onnx: no ONNX model" in check_refused(program, "encode", bundle, PPM, tmp_path)
+
+
+@pytest.mark.parametrize("graph", [unloadable_graph(), "synthesis.onnx"])
 def test_graphs_that_do_not_run(
     graph: bytes | str, program: Path, bundle: Path, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
     def prepare() -> tuple[Work, int]:
         codec = open_codec(options, console, tile=options.tile)
-        # Pillow holds to this also where only it can see the size, as in icons.
+        # Pillow has a limit of its own, and would refuse what --max-pixels allows.
         Image.MAX_IMAGE_PIXELS = codec.max_pixels
 
         def work(job: Job, data: bytes) -> Result:  # noqa: ARG001

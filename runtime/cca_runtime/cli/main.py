@@ -9,6 +9,7 @@ from cca_console.command import run_command
 from cca_console.console import Console
 
 from cca_runtime.cli.arguments import build_parser
+from cca_runtime.cli.failures import explain_failure
 from cca_runtime.cli.verbs import find_verbs
 from cca_runtime.errors import CcaError
 
@@ -34,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _run(options, console)
         except CcaError as error:
-            console.error(str(error))
-            return error.exit_code
+            code, message = explain_failure(console, error)
+            console.error(message)
+            return code
 
     return run_command(console, work)
 
