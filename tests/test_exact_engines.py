@@ -14,14 +14,14 @@ import torch
 from cca_engines import available_engines, open_engine, optimisations
 from cca_export.check import CALIBRATION, load_picture
 from cca_export.checkpoint import load_network
-from references.coding_order import symbol_bytes
-from references.averages import average_factors
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, exact_graphs
 from cca_export.graphs import CodecGraph
 from cca_runtime.bundle import Bundle, open_bundle
 from locations import DEFAULT_CHECKPOINT, GOLDEN
 from numpy.typing import NDArray
+from references.averages import average_factors
+from references.coding_order import symbol_bytes
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 Run: TypeAlias = Callable[[str, Arrays], Arrays]
@@ -174,7 +174,7 @@ def test_a_batch_does_not_change_a_picture(
 def graphs() -> list[CodecGraph]:
     """The exact prior in PyTorch, built anew as the shipped bundle was."""
     network = load_network(DEFAULT_CHECKPOINT)
-    pictures = [torch.from_numpy(load_picture(path)) for path in CALIBRATION]
+    pictures = [load_picture(path) for path in CALIBRATION]
     return list(exact_graphs(network, ExactPrior(network, observe_prior(network, pictures))))
 
 

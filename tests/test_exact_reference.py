@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from cca_engines import digest
-from references.coding_order import CodingState, symbol_bytes
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, ExactScaleIndex, exact_graphs
 from cca_export.exact.layers import AverageFactors, ExactAttention, ExactLayerNorm
@@ -23,6 +22,7 @@ from cca_export.onnx_writer import onnx_model
 from cca_runtime.bundle import open_bundle
 from numpy.typing import NDArray
 from references.averages import average_factors
+from references.coding_order import CodingState, symbol_bytes
 from references.exact_reference import (
     SCALES,
     Integers,
@@ -102,8 +102,7 @@ def test_default_model_computes_the_reference(exact_bundle: Path) -> None:
     cases = bundle.conformance.cases
     for case, inputs in zip(cases, bundle.conformance.read(cases), strict=True):
         outputs = run_prior(layers, inputs.z_symbols, inputs.symbols)
-        digests = dict(zip(bundle.prior_graphs, map(digest, outputs), strict=True))
-        assert digests == case.digests, case.name
+        assert list(map(digest, outputs)) == case.digests, case.name
 
 
 @pytest.mark.parametrize("channels", [3, 48, 321])
@@ -222,7 +221,7 @@ def _exact_graphs(group_sizes: tuple[int, ...]) -> list[CodecGraph]:
                 parameter.mul_(100)
             elif name.startswith("scale_cc_transforms") and name.endswith(".4.bias"):
                 parameter.uniform_(0, 60)
-        picture = torch.randint(0, 256, (1, 128, 192, 3), dtype=torch.uint8)
+        picture = torch.randint(0, 256, (1, 128, 192, 3), dtype=torch.uint8).numpy()
         prior = ExactPrior(network, observe_prior(network, [picture]))
     return [each for each in exact_graphs(network, prior) if each.name.startswith("prior_")]
 
