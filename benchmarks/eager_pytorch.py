@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from references.coding_order import CodingState, symbol_bytes
-from references.averages import average_factors
 from cca_export.graphs import CodecGraph, codec_graphs
 from cca_export.network import CcaNetwork
 from cca_export.tables import EntropyTables, gaussian_tables, hyper_latent_tables
 from cca_runtime.stopwatch import Stopwatch
 from numpy.typing import NDArray
+from references.averages import average_factors
+from references.coding_order import CodingState, symbol_bytes
 from torch import Tensor
 
 

@@ -150,7 +150,9 @@ class _Network:
         self.types: dict[str, int] = {}
 
     def read(self, content: bytes) -> None:
-        model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
+        model = onnx.load_from_string(content)
+        onnx.checker.check_model(model)
+        model = onnx.shape_inference.infer_shapes(model)
         self.content, self.graph = content, model.graph
         self.types = {
             value.name: value.type.tensor_type.elem_type

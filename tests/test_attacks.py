@@ -23,7 +23,7 @@ FAILING = """
 import os, time
 
 def attack(random):
-    what = random.randrange(50)
+    what = random.randrange(20)
     if what == 1:
         os.abort()
     if what == 2:
@@ -39,16 +39,16 @@ def test_a_campaign_outlives_crashes_and_endless_executions(
 ) -> None:
     (tmp_path / "failing.py").write_text(FAILING)
     monkeypatch.syspath_prepend(tmp_path)
-    tally = campaign("failing", seed=1, seconds=3, limit=0.5)
+    tally = campaign("failing", seed=660, seconds=300, limit=2, most=6)
     reasons = " ".join(finding.what for finding in tally.findings)
     assert "died with exit code -6" in reasons
-    assert "not over after 0.5 s" in reasons
+    assert "not over after 2 s" in reasons
     assert "KeyError: 'foreign'" in reasons
     assert tally.accepted > 0
     assert tally.refused > 0
     foreign = next(finding for finding in tally.findings if "KeyError" in finding.what)
     with pytest.raises(KeyError, match="foreign"):
-        execute("failing", 1, foreign.number)
+        execute("failing", 660, foreign.number)
 
 
 def test_the_command_replays_one_execution(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from references.averages import average_factors as exporters_average_factors
 from references.averages import average_factors
+from references.averages import average_factors as exporters_average_factors
 
 
 def test_averages_are_the_exporters() -> None:

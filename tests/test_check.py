@@ -20,6 +20,7 @@ from cca_export.check import (
 )
 from cca_export.exporter import ExportSettings
 from cca_export.graphs import CodecGraph, codec_graphs
+from forgery import unloadable_graph
 from full_size_checkpoint import random_network
 from locations import GOLDEN
 from numpy.typing import NDArray
@@ -199,7 +200,7 @@ def test_a_check_picture_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monke
         def check(self, *_: object) -> list[Comparison]:
             return []
 
-    monkeypatch.setattr(exporter, "onnx_model", lambda graph: graph.name.encode())
+    monkeypatch.setattr(exporter, "onnx_model", lambda _: unloadable_graph())
     monkeypatch.setattr(exporter, "GraphChecker", Checker)
     torch.save(NETWORK.state_dict(), tmp_path / "tiny.pth")
     Image.new("RGB", (70, 10)).save(tmp_path / "mine.png")

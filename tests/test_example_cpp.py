@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
-from cca_core import StreamInfo, parse_stream, write_stream
-from forgery import edit, put_file
+from cca_core import parse_stream, write_stream
+from forgery import edit, put_file, unloadable_graph
 from locations import ROOT
+from PIL import Image
 
 FLOAT, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
 PPM = b"P6 3 2 255\n" + bytes(range(18))
@@ -95,17 +96,34 @@ def copying_graph(*outputs: str) -> bytes:
         [onnx.helper.make_tensor_value_info(name, FLOAT, shape) for name in outputs],
     )
     opset = [onnx.helper.make_opsetid("", 18)]
-    data: bytes = onnx.helper.make_model(graph, opset_imports=opset).SerializeToString()
-    return data
+    model = onnx.helper.make_model(graph, ir_version=8, opset_imports=opset)
+    return bytes(model.SerializeToString())
 
 
 def test_both_directions_equal_cca_run(checked: tuple[Path, str]) -> None:
+    """Whole pictures, tiles and regions."""
     work, report = checked
-    for kind in ("cca", "ppm"):
-        for picture in ("chelsea", "flower"):
-            assert f"equal: cpp/{picture}.{kind} python/{picture}.{kind} (" in report
-            ours, theirs = (work / side / f"{picture}.{kind}" for side in ("cpp", "python"))
-            assert ours.read_bytes() == theirs.read_bytes()
+    whole = ["chelsea", "flower", "tiles-64", "tiles-128"]
+    parts = [f"{name}-part.ppm" for name in whole if name != "flower"]
+    files = [*(f"{name}.{kind}" for name in whole for kind in ("cca", "ppm")), *parts]
+    for file in files:
+        assert f"equal: cpp/{file} python/{file} (" in report
+        ours, theirs = (work / side / file for side in ("cpp", "python"))
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert len({(work / "cpp" / file).read_bytes() for file in files}) == len(files)
+
+
+def test_tiles_are_the_stream_s(checked: tuple[Path, str]) -> None:
+    """What was compared is in tiles, and regions are parts of what decodes as a whole."""
+    work, _ = checked
+    for side in (64, 128):
+        info, _ = parse_stream((work / "cpp" / f"tiles-{side}.cca").read_bytes())
+        assert info.tiling is not None
+        assert info.tiling[:2] == (side, side)
+    with Image.open(work / "cpp" / "tiles-64.ppm") as whole:
+        part = np.asarray(whole.crop((60, 50, 130, 151)))
+    with Image.open(work / "cpp" / "tiles-64-part.ppm") as region:
+        assert np.array_equal(np.asarray(region), part)
 
 
 def test_no_python_in_the_process(program: Path) -> None:
@@ -179,21 +197,12 @@ def test_damage_that_no_checksum_shows(
     check_refused(program, "decode", exact_bundle, data, tmp_path)
 
 
-def test_tiles_are_refused(program: Path, exact_bundle: Path, tmp_path: Path) -> None:
-    info = StreamInfo(
-        width=128,
-        height=64,
-        padding=(0, 0, 0, 0),
-        model_id=bytes.fromhex(
-            json.loads((exact_bundle / "manifest.json").read_text())["model_id"]
-        ),
-        entropy_mode="exact",
-        tiling=(64, 64, 1, 1),
-        tile_sizes=[5, 5],
-    )
-    data = write_stream(info, bytes(10))
-    message = check_refused(program, "decode", exact_bundle, data, tmp_path)
-    assert "in tiles, which this program does not decode" in message
+def test_tiles_that_end_early(
+    checked: tuple[Path, str], program: Path, exact_bundle: Path, tmp_path: Path
+) -> None:
+    data = (checked[0] / "cpp" / "tiles-64.cca").read_bytes()
+    for damage in (damage_length, damage_payload):
+        check_refused(program, "decode", exact_bundle, damage(data), tmp_path)
 
 
 def test_another_models_stream(program: Path, exact_bundle: Path, tmp_path: Path) -> None:
@@ -230,7 +239,12 @@ def test_missing_output(program: Path, bundle: Path, tmp_path: Path) -> None:
     assert "'y'" in check_refused(program, "encode", bundle, PPM, tmp_path)
 
 
-@pytest.mark.parametrize("graph", [b"no graph", "synthesis.onnx"])
+def test_no_graph(program: Path, bundle: Path, tmp_path: Path) -> None:
+    put_file(bundle, "analysis", b"no graph")
+    assert "analysis.onnx: no ONNX model" in check_refused(program, "encode", bundle, PPM, tmp_path)
+
+
+@pytest.mark.parametrize("graph", [unloadable_graph(), "synthesis.onnx"])
 def test_graphs_that_do_not_run(
     graph: bytes | str, program: Path, bundle: Path, tmp_path: Path
 ) -> None:
@@ -250,8 +264,52 @@ def test_output_directory_is_missing(program: Path, exact_bundle: Path, tmp_path
     assert "cannot be written" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["encode"], ["describe", "a", "b", "c"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["encode"],
+        ["describe", "a", "b", "c"],
+        ["encode", "a", "b", "c", "d"],
+        ["encode", "--tile", "64", "a", "b"],
+        ["encode", "--region", "0,0,1,1", "a", "b", "c"],
+        ["decode", "--tile", "64", "a", "b", "c"],
+        ["decode", "--region", "", "a", "b", "c"],
+    ],
+)
 def test_usage(arguments: list[str], program: Path) -> None:
     done = run(program, *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("usage: ")
+
+
+def option_refused(
+    program: Path, bundle: Path, folder: Path, data: bytes, *command: str
+) -> subprocess.CompletedProcess[str]:
+    (folder / "in").write_bytes(data)
+    done = run(program, *command, bundle, folder / "in", folder / "out")
+    assert not (folder / "out").exists()
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert done.returncode == 2
+    return done
+
+
+@pytest.mark.parametrize(
+    "tile", ["0", "-64", "+64", "64 ", "6x", "4294967295", "4294967296", "auto ", "63", "16384"]
+)
+def test_bad_tiles(tile: str, program: Path, exact_bundle: Path, tmp_path: Path) -> None:
+    done = option_refused(program, exact_bundle, tmp_path, PPM, "encode", "--tile", tile)
+    assert tile in done.stderr
+
+
+@pytest.mark.parametrize(
+    "region",
+    ["0,0,0,0", "0,0,0,1", "1,2,3", "1,2,3,4,5", "1,2,3,", "-1,0,1,1", "0,0,1,1 ", "0;0;1;1",
+     "451,0,1,1", "0,0,452,1", "0,300,1,1", "65535,65535,65535,65535", "4294967295,0,2,1"],
+)  # fmt: skip
+def test_bad_regions(
+    region: str, stream: bytes, program: Path, exact_bundle: Path, tmp_path: Path
+) -> None:
+    done = option_refused(program, exact_bundle, tmp_path, stream, "decode", "--region", region)
+    assert region in done.stderr

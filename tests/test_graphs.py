@@ -13,7 +13,6 @@ import pytest
 import torch
 from cca_engines import Graph, open_engine
 from cca_export.checkpoint import load_network
-from references.coding_order import symbol_bytes
 from cca_export.complexity import complexity
 from cca_export.folding import folded
 from cca_export.graphs import CodecGraph, ScaleIndex, TensorSpec, codec_graphs
@@ -23,6 +22,7 @@ from cca_export.tables import scale_table
 from full_size_checkpoint import PUBLISHED, random_network
 from locations import CHECKPOINTS, GOLDEN
 from numpy.typing import NDArray
+from references.coding_order import symbol_bytes
 from tiny_networks import tiny_architecture
 from torch import nn
 

@@ -31,13 +31,13 @@ class OddError(Exception):
     """Of a library, with a message for a terminal."""
 
     def __str__(self) -> str:
-        return "first line\n\x1b[31msecond line"
+        return "\n\x1b[31mfirst line\nsecond line"
 
 
 FAILURES: dict[str, tuple[Callable[[], Exception], str]] = {
     "a library's own": (
         OddError,
-        r"internal error, please report it: OddError: first line\n\x1b[31msecond line "
+        r"internal error, please report it: OddError: \x1b[31mfirst line "
         "(CCA_DEBUG=1 in the environment shows where)",
     ),
     "a bug": (

@@ -415,7 +415,7 @@ def test_plans_inside_a_bundle_are_code_and_not_used_untrusted(
     shutil.move(built, machine.bundle / "engines" / built.name)
     bundle = cast("Bundle", SimpleNamespace(plans=machine.bundle / "engines"))
     options = replace(plan_options(bundle, trust=trust), shapes=SHAPES)
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "cca_runtime")
     open_engine(name, plans=options).load(convolution(), "g")
     assert (machine.cache / "plans" / built.name).exists() != trust, "it is built anew"
     said = [(record.levelname, record.getMessage()) for record in caplog.records]

@@ -8,9 +8,9 @@ from pathlib import Path
 import cca_runtime
 import numpy as np
 import pytest
-from cca_engines import open_engine, processor
+from cca_engines import EngineError, open_engine, processor
 from cca_engines.cgroups import cpu_quota
-from cca_runtime import FailureError
+from cca_runtime import BadInputError
 from cca_runtime.cli import main
 from PIL import Image
 
@@ -77,8 +77,10 @@ def test_engines_take_what_is_allowed_and_has_time(
 
 def test_threads_are_as_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert " 3 threads" in cca_runtime.load(threads=3).engine.description
-    with pytest.raises(FailureError, match="cannot run on 0 threads"):
+    with pytest.raises(BadInputError, match="threads must be a whole number, 1 to 1024"):
         cca_runtime.load(threads=0)
+    with pytest.raises(EngineError, match="cannot run on 0 threads"):
+        open_engine("onnxruntime", threads=0)
     file = tmp_path / "a.png"
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(file)
     bench = ["bench", str(file), "--repeat", "1", "--threads", "3"]

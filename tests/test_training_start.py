@@ -210,3 +210,14 @@ def test_wrong_usage_is_one_line_and_leaves_nothing(
     assert ended.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+def test_more_processes_than_pictures_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setattr(sys, "argv", ["train", "--output", str(tmp_path / "run")])
+    with pytest.raises(SystemExit) as ended:
+        train.main()
+    assert ended.value.code == 2
+    assert "4 processes cannot share 3 pictures" in capsys.readouterr().err

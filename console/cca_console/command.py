@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from cca_console.console import DEBUG, Console
 from cca_console.ending import ended_by_signals
+from cca_console.text import unexpected
 
 FAILED = 1
 
@@ -35,8 +36,8 @@ def run_command(console: Console, work: Callable[[], int]) -> int:
     return code or (FAILED if console.lost else 0)
 
 
-def internal_error(console: Console, error: Exception) -> str:
-    """What to say of an exception that nobody expected."""
+def internal_error(console: Console, error: BaseException) -> str:
+    """What to say of an exception that nobody foresaw, and how to see where it came from."""
     console.explain(error)
     hint = "" if os.environ.get(DEBUG) else f" ({DEBUG}=1 in the environment shows where)"
-    return f"internal error, please report it: {type(error).__name__}: {error}{hint}"
+    return f"{unexpected(error)}{hint}"

@@ -35,6 +35,19 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
+def unexpected(error: BaseException) -> str:
+    """What to say of an exception that nobody foresaw: its first line, for it may have many."""
+    return f"internal error, please report it: {type(error).__name__}: {_first_line(error)}"
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        lines = str(error).splitlines()
+    except Exception:  # of a class that anybody may have written
+        lines = []
+    return next((line for line in map(str.strip, lines) if line), "(no message)")
+
+
 def json_line(facts: Mapping[str, Any]) -> str:
     """Strict JSON in ASCII.
 

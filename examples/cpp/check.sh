@@ -16,13 +16,16 @@ cmake --build "$work/build" --parallel >>"$work/build.log"
 
 model=$("$python" -c 'from cca_runtime.bundle import find_bundle
 print(find_bundle(None))')
-cpp() {
-    "$work/build/cca-openvino" "$1" "$model" "$2" "$3"
+cpp() {  # COMMAND IN OUT [OPTION VALUE]
+    command=$1 in=$2 out=$3
+    shift 3
+    "$work/build/cca-openvino" "$command" "$@" "$model" "$in" "$out"
 }
+# One picture at a time, on all cores as the example: what is in floating point may depend on that.
 cca_run() {
     command=$1
     shift
-    "$python" -m cca_runtime.cli "$command" --overwrite "$@"
+    "$python" -m cca_runtime.cli "$command" --overwrite --workers 1 --engine openvino "$@"
 }
 same() {
     cmp "$work/$1" "$work/$2"
@@ -36,20 +39,41 @@ Image.open(sys.argv[1]).convert("RGB").save(sys.argv[2])' \
         "$here/../$picture" "$work/pictures/${picture%.*}.ppm"
 done
 
-# One picture at a time, on all cores as the example: what is in floating point may depend on that.
-cca_run encode --workers 1 --engine openvino "$work"/pictures/*.ppm -o "$work/python"
+# An odd-sized part of one, for tiles.
+"$python" -c 'import sys
+from PIL import Image
+Image.open(sys.argv[1]).crop((3, 5, 304, 180)).save(sys.argv[2])' \
+    "$work/pictures/chelsea.ppm" "$work/pictures/odd.ppm"
+
+# Each encodes,
+cca_run encode "$work/pictures/chelsea.ppm" "$work/pictures/flower.ppm" -o "$work/python"
 for name in chelsea flower; do
     cpp encode "$work/pictures/$name.ppm" "$work/cpp/$name.cca"
     same "cpp/$name.cca" "python/$name.cca"
 done
+for side in 64 128; do
+    cca_run encode "$work/pictures/odd.ppm" -o "$work/python/tiles-$side.cca" --tile $side
+    cpp encode "$work/pictures/odd.ppm" "$work/cpp/tiles-$side.cca" --tile $side
+    same "cpp/tiles-$side.cca" "python/tiles-$side.cca"
+done
 
-# Each decodes what the other one made.
-cca_run decode --workers 1 --engine openvino --format ppm "$work"/cpp/*.cca -o "$work/python"
-for name in chelsea flower; do
+# and decodes what the other one made: all of it,
+cca_run decode --format ppm "$work"/cpp/*.cca -o "$work/python"
+for name in chelsea flower tiles-64 tiles-128; do
     cpp decode "$work/python/$name.cca" "$work/cpp/$name.ppm"
     same "cpp/$name.ppm" "python/$name.ppm"
 done
 
+# or a part.
+part() {  # NAME REGION
+    cca_run decode --region "$2" "$work/cpp/$1.cca" -o "$work/python/$1-part.ppm"
+    cpp decode "$work/python/$1.cca" "$work/cpp/$1-part.ppm" --region "$2"
+    same "cpp/$1-part.ppm" "python/$1-part.ppm"
+}
+part chelsea 450,299,1,1
+part tiles-64 60,50,70,101
+part tiles-128 130,0,171,175
+
 # A stream in exact mode decodes on any engine.
 mkdir -p "$work/onnxruntime"
-cca_run decode --engine onnxruntime "$work"/cpp/*.cca -o "$work/onnxruntime"
+"$python" -m cca_runtime.cli decode --overwrite --engine onnxruntime "$work"/cpp/*.cca -o "$work/onnxruntime"

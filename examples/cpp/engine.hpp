@@ -3,30 +3,21 @@
 // openvino_engine.cpp and tensorrt_engine.cpp implement it; a program links one of them.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
+#include <cca/cca.hpp>
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-/// Element types of the graphs' inputs and outputs.
-enum class ElementType { kFloat32, kInt32, kUint8 };
-
-using Shape = std::vector<std::int64_t>;
-
-/// A tensor where the engine computes: in host memory, or on a device. Dense, in C order, written
-/// once.
+/// A tensor where the engine computes: in host memory, or on a device.
 struct Tensor {
-    Tensor(ElementType type, Shape shape) : type(type), shape(std::move(shape)) {}
+    explicit Tensor(const cca_tensor& layout) : layout(layout) {}
     virtual ~Tensor() = default;
 
-    /// Copies all elements to `host`, which has room for them.
+    /// Waits for what computes it, and copies all elements to `host`, which has room for them.
     virtual void read(void* host) const = 0;
 
-    const ElementType type;
-    const Shape shape;
+    const cca_tensor layout;
 };
 
 using TensorPtr = std::shared_ptr<const Tensor>;
@@ -44,9 +35,9 @@ struct Graph {
     virtual ~Graph() = default;
 
     /// Runs the graph once, on a tensor of the same engine for each of its inputs. The result has
-    /// all of its outputs, which stay valid when it runs again. Those that `into` has a tensor for
-    /// are written there: it must have their type and shape, and be no part of an input.
-    virtual Tensors run(const Tensors& inputs, const Tensors& into = {}) = 0;
+    /// all of its outputs, which stay valid when it runs again. Those that `into` has a tensor of
+    /// the same layout for are written there.
+    virtual Tensors run(const Tensors& inputs, const Tensors& into) = 0;
 };
 
 /// What goes wrong in an engine is a std::runtime_error of one line. Graphs and tensors must not
@@ -55,31 +46,32 @@ struct Engine {
     virtual ~Engine() = default;
     virtual std::unique_ptr<Graph> load(const GraphFile& file) = 0;
 
-    /// Makes a tensor of the elements at `host`, which may change afterwards.
-    virtual TensorPtr upload(ElementType type, const Shape& shape, const void* host) = 0;
+    /// Makes a tensor of the elements at `host`, which may change afterwards; of any, if that is
+    /// null.
+    virtual TensorPtr upload(const cca_tensor& layout, const void* host) = 0;
 
-    /// Makes a tensor to be written by graphs.
-    virtual TensorPtr allocate(ElementType type, const Shape& shape) = 0;
-
-    /// `count` rows of a tensor, along its first axis, in the same memory.
-    virtual TensorPtr rows(const TensorPtr& whole, std::int64_t first, std::int64_t count) = 0;
+    /// Rows of a tensor, from `first` along its first axis, in the same memory.
+    virtual TensorPtr rows(const TensorPtr& whole, std::uint64_t first,
+                           const cca_tensor& layout) = 0;
 };
 
 /// Opens the engine that the program is linked with.
 std::unique_ptr<Engine> open_engine();
 
-inline std::size_t element_bytes(ElementType type) {
-    return type == ElementType::kUint8 ? 1 : 4;
+/// A data type that no tensor of a codec has.
+constexpr std::uint32_t kOtherType = UINT32_MAX;
+
+/// A layout as an engine describes it. Shapes of too many axes are like no layout of a codec.
+template <typename Sides>
+cca_tensor make_layout(std::uint32_t dtype, const Sides& sides, std::size_t rank) {
+    cca_tensor layout{dtype, static_cast<std::uint32_t>(rank), {}};
+    for (std::size_t axis = 0; axis < rank && axis < CCA_MAX_RANK; ++axis) {
+        layout.shape[axis] = static_cast<std::uint64_t>(sides[axis]);
+    }
+    return layout;
 }
 
-inline std::size_t count_elements(const Shape& shape) {
-    std::size_t count = 1;
-    for (const std::int64_t side : shape) count *= static_cast<std::size_t>(side);
-    return count;
-}
-
-/// The shape of `count` rows of a tensor of `shape`.
-inline Shape rows_of(Shape shape, std::int64_t count) {
-    shape.at(0) = count;
-    return shape;
+/// Where rows begin in the memory of the whole tensor, in bytes.
+inline std::size_t row_offset(std::uint64_t first, const cca_tensor& rows) {
+    return first * (cca::byte_size(rows) / rows.shape[0]);
 }

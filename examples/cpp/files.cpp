@@ -37,14 +37,13 @@ std::vector<std::uint8_t> read_file(const fs::path& path, std::uint64_t most) {
     return bytes;
 }
 
-void write_file(const fs::path& path, std::span<const std::uint8_t> bytes) {
+void write_file(const fs::path& path, cca_view bytes) {
     if (fs::exists(path) && !fs::is_regular_file(path)) {
         throw BadInput(path.string() + ": is there already and is no file");
     }
     const Temporary temporary{path.string() + "." + std::to_string(getpid()) + ".part"};
     std::ofstream file(temporary.path, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
+    file.write(reinterpret_cast<const char*>(bytes.data), static_cast<std::streamsize>(bytes.size));
     file.close();
     if (!file) {
         throw std::runtime_error(path.string() + ": cannot be written: " + std::strerror(errno));

@@ -1,9 +1,10 @@
 // Whole files in and out.
 #pragma once
 
+#include <cca/cca.h>
+
 #include <cstdint>
 #include <filesystem>
-#include <span>
 #include <vector>
 
 /// Reads a file.
@@ -15,4 +16,4 @@ std::vector<std::uint8_t> read_file(const std::filesystem::path& path, std::uint
 /// there before is replaced.
 ///
 /// Throws BadInput if `path` is a directory or a device, std::runtime_error if writing fails.
-void write_file(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
+void write_file(const std::filesystem::path& path, cca_view bytes);

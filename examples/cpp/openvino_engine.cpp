@@ -10,24 +10,28 @@
 
 namespace {
 
-ElementType from_openvino(ov::element::Type type) {
-    if (type == ov::element::f32) return ElementType::kFloat32;
-    if (type == ov::element::i32) return ElementType::kInt32;
-    if (type == ov::element::u8) return ElementType::kUint8;
-    throw std::runtime_error("no codec uses elements of type " + type.to_string());
+ov::Tensor allocate(const cca_tensor& layout, void* memory = nullptr) {
+    const ov::element::Type type = layout.dtype == CCA_FLOAT32 ? ov::element::f32
+                                   : layout.dtype == CCA_INT32 ? ov::element::i32
+                                                               : ov::element::u8;
+    const ov::Shape shape(layout.shape, layout.shape + layout.rank);
+    return memory ? ov::Tensor(type, shape, memory) : ov::Tensor(type, shape);
 }
 
-ov::element::Type to_openvino(ElementType type) {
-    if (type == ElementType::kFloat32) return ov::element::f32;
-    return type == ElementType::kInt32 ? ov::element::i32 : ov::element::u8;
+std::uint32_t type_of(ov::element::Type type) {
+    if (type == ov::element::f32) return CCA_FLOAT32;
+    if (type == ov::element::i32) return CCA_INT32;
+    return type == ov::element::u8 ? std::uint32_t{CCA_UINT8} : kOtherType;
+}
+
+cca_tensor layout_of(const ov::Tensor& tensor) {
+    const ov::Shape& shape = tensor.get_shape();
+    return make_layout(type_of(tensor.get_element_type()), shape, shape.size());
 }
 
 struct OpenVinoTensor : Tensor {
     explicit OpenVinoTensor(const ov::Tensor& tensor, TensorPtr whole = nullptr)
-        : Tensor(from_openvino(tensor.get_element_type()),
-                 Shape(tensor.get_shape().begin(), tensor.get_shape().end())),
-          tensor(tensor),
-          whole(std::move(whole)) {}
+        : Tensor(layout_of(tensor)), tensor(tensor), whole(std::move(whole)) {}
 
     void read(void* host) const override {
         std::memcpy(host, tensor.data(), tensor.get_byte_size());
@@ -36,10 +40,6 @@ struct OpenVinoTensor : Tensor {
     const ov::Tensor tensor;
     const TensorPtr whole;  // keeps the memory of rows
 };
-
-ov::Shape to_openvino(const Shape& shape) {
-    return ov::Shape(shape.begin(), shape.end());
-}
 
 /// Runs `call`, and keeps of its exceptions the first line that says what happened; lines before it
 /// end with a colon and say where in OpenVINO's sources.
@@ -77,28 +77,20 @@ class OpenVinoGraph : public Graph {
                 // A copy: the next run writes its outputs into the same memory.
                 const ov::Tensor output = request_.get_tensor(port);
                 const auto place = into.find(port.get_any_name());
-                outputs[port.get_any_name()] =
-                    place == into.end() ? copy(output) : copy(output, place->second);
+                const bool fits = place != into.end() &&
+                                  cca::same_layout(place->second->layout, layout_of(output));
+                outputs[port.get_any_name()] = copy(output, fits ? place->second : nullptr);
             }
             return outputs;
         });
     }
 
   private:
-    static TensorPtr copy(const ov::Tensor& output) {
-        ov::Tensor tensor(output.get_element_type(), output.get_shape());
-        output.copy_to(tensor);
-        return std::make_shared<OpenVinoTensor>(tensor);
-    }
-
     static TensorPtr copy(const ov::Tensor& output, const TensorPtr& place) {
-        ov::Tensor tensor = static_cast<const OpenVinoTensor&>(*place).tensor;
-        if (output.get_element_type() != tensor.get_element_type() ||
-            output.get_shape() != tensor.get_shape()) {
-            throw std::runtime_error("an output has another type or shape than its place");
-        }
+        ov::Tensor tensor = place ? static_cast<const OpenVinoTensor&>(*place).tensor
+                                  : ov::Tensor(output.get_element_type(), output.get_shape());
         output.copy_to(tensor);
-        return place;
+        return place ? place : std::make_shared<OpenVinoTensor>(tensor);
     }
 
     ov::CompiledModel compiled_;
@@ -123,24 +115,16 @@ class OpenVinoEngine : public Engine {
         });
     }
 
-    TensorPtr upload(ElementType type, const Shape& shape, const void* host) override {
-        ov::Tensor tensor(to_openvino(type), to_openvino(shape));
-        std::memcpy(tensor.data(), host, tensor.get_byte_size());
+    TensorPtr upload(const cca_tensor& layout, const void* host) override {
+        ov::Tensor tensor = allocate(layout);
+        if (host) std::memcpy(tensor.data(), host, tensor.get_byte_size());
         return std::make_shared<OpenVinoTensor>(tensor);
     }
 
-    TensorPtr allocate(ElementType type, const Shape& shape) override {
-        return std::make_shared<OpenVinoTensor>(ov::Tensor(to_openvino(type), to_openvino(shape)));
-    }
-
-    TensorPtr rows(const TensorPtr& whole, std::int64_t first, std::int64_t count) override {
-        const std::size_t row =
-            count_elements(rows_of(whole->shape, 1)) * element_bytes(whole->type);
+    TensorPtr rows(const TensorPtr& whole, std::uint64_t first, const cca_tensor& layout) override {
         ov::Tensor all = static_cast<const OpenVinoTensor&>(*whole).tensor;  // of the same memory
-        auto* data = static_cast<std::uint8_t*>(all.data());
-        const ov::Tensor tensor(to_openvino(whole->type), to_openvino(rows_of(whole->shape, count)),
-                                data + static_cast<std::size_t>(first) * row);
-        return std::make_shared<OpenVinoTensor>(tensor, whole);
+        auto* const data = static_cast<std::uint8_t*>(all.data()) + row_offset(first, layout);
+        return std::make_shared<OpenVinoTensor>(allocate(layout, data), whole);
     }
 
   private:

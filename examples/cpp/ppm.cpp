@@ -36,12 +36,12 @@ std::uint32_t take_number(std::span<const std::uint8_t>& rest, const std::string
 
 }  // namespace
 
-Picture parse_ppm(std::span<const std::uint8_t> file) {
+cca_picture parse_ppm(std::span<const std::uint8_t> file) {
     if (file.size() < 2 || file[0] != 'P' || file[1] != '6') {
         throw BadInput("not a binary PPM file (P6)");
     }
     std::span<const std::uint8_t> rest = file.subspan(2);
-    Picture picture;
+    cca_picture picture{};
     picture.width = take_number(rest, "width");
     picture.height = take_number(rest, "height");
     if (take_number(rest, "largest value") != 255) {
@@ -54,14 +54,15 @@ Picture parse_ppm(std::span<const std::uint8_t> file) {
         throw BadInput("damaged PPM: " + std::to_string(rest.size()) + " bytes of pixels, not " +
                        std::to_string(expected));
     }
-    picture.rgb.assign(rest.begin(), rest.end());
+    picture.pixels = rest.data();
     return picture;
 }
 
-std::vector<std::uint8_t> format_ppm(const Picture& picture) {
+std::vector<std::uint8_t> format_ppm(const cca_picture& picture) {
     const std::string header =
         "P6\n" + std::to_string(picture.width) + " " + std::to_string(picture.height) + "\n255\n";
     std::vector<std::uint8_t> file(header.begin(), header.end());
-    file.insert(file.end(), picture.rgb.begin(), picture.rgb.end());
+    file.insert(file.end(), picture.pixels,
+                picture.pixels + std::size_t{3} * picture.width * picture.height);
     return file;
 }

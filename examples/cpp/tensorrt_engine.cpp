@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <stdexcept>
 #include <string_view>
 
 #include "engine.hpp"
+#include "error.hpp"
 #include "files.hpp"
 
 namespace {
@@ -45,36 +47,33 @@ void check(cudaError_t status) {
     if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
 }
 
-ElementType from_tensorrt(trt::DataType type) {
-    if (type == trt::DataType::kFLOAT) return ElementType::kFloat32;
-    if (type == trt::DataType::kINT32) return ElementType::kInt32;
-    if (type == trt::DataType::kUINT8) return ElementType::kUint8;
-    throw std::runtime_error("a graph has a tensor of a type that no codec uses");
+std::uint32_t type_of(trt::DataType type) {
+    if (type == trt::DataType::kFLOAT) return CCA_FLOAT32;
+    if (type == trt::DataType::kINT32) return CCA_INT32;
+    return type == trt::DataType::kUINT8 ? std::uint32_t{CCA_UINT8} : kOtherType;
 }
 
-trt::Dims to_dims(const Shape& shape) {
+trt::Dims to_dims(const cca_tensor& layout) {
     trt::Dims dims{};
-    dims.nbDims = static_cast<std::int32_t>(shape.size());
-    std::ranges::copy(shape, dims.d);
+    dims.nbDims = static_cast<std::int32_t>(layout.rank);
+    std::copy_n(layout.shape, layout.rank, dims.d);
     return dims;
 }
 
 struct DeviceTensor : Tensor {
-    DeviceTensor(ElementType type, const Shape& shape, cudaStream_t stream)
-        : Tensor(type, shape), bytes(count_elements(shape) * element_bytes(type)), stream(stream) {
+    DeviceTensor(const cca_tensor& layout, cudaStream_t stream)
+        : Tensor(layout), bytes(cca::byte_size(layout)), stream(stream) {
         check(cudaMallocAsync(&data, bytes, stream));
     }
 
     /// Rows of another tensor, in its memory.
-    DeviceTensor(TensorPtr tensor, std::int64_t first, std::int64_t count)
-        : Tensor(tensor->type, rows_of(tensor->shape, count)),
-          bytes(count_elements(shape) * element_bytes(type)),
+    DeviceTensor(TensorPtr tensor, std::uint64_t first, const cca_tensor& layout)
+        : Tensor(layout),
+          bytes(cca::byte_size(layout)),
           stream(static_cast<const DeviceTensor&>(*tensor).stream),
-          whole(std::move(tensor)) {
-        const std::size_t row = count_elements(rows_of(shape, 1)) * element_bytes(type);
-        data = static_cast<std::uint8_t*>(static_cast<const DeviceTensor&>(*whole).data) +
-               static_cast<std::size_t>(first) * row;
-    }
+          whole(std::move(tensor)),
+          data(static_cast<std::uint8_t*>(static_cast<const DeviceTensor&>(*whole).data) +
+               row_offset(first, layout)) {}
 
     // The stream frees it once all that was enqueued before has run.
     ~DeviceTensor() override {
@@ -122,22 +121,26 @@ class TensorRtGraph : public Graph {
     void bind_input(const char* name, const Tensor& tensor) {
         require(
             engine_->getTensorIOMode(name) == trt::TensorIOMode::kINPUT &&
-            from_tensorrt(engine_->getTensorDataType(name)) == tensor.type &&
-            context_->setInputShape(name, to_dims(tensor.shape)) &&
+            type_of(engine_->getTensorDataType(name)) == tensor.layout.dtype &&
+            context_->setInputShape(name, to_dims(tensor.layout)) &&
             context_->setInputTensorAddress(name, static_cast<const DeviceTensor&>(tensor).data));
     }
 
-    TensorPtr bind_output(const char* name, TensorPtr place) {
+    TensorPtr bind_output(const char* name, const TensorPtr& place) {
         const trt::Dims dims = context_->getTensorShape(name);
-        require(dims.nbDims >= 0);
-        const Shape shape(dims.d, dims.d + dims.nbDims);
         // -1 stands for a size that is not known, for lack of an input.
-        require(std::ranges::all_of(shape, [](std::int64_t side) { return side > 0; }));
-        const ElementType type = from_tensorrt(engine_->getTensorDataType(name));
-        if (!place) place = std::make_shared<DeviceTensor>(type, shape, stream_);
-        require(place->type == type && place->shape == shape &&
-                context_->setTensorAddress(name, static_cast<const DeviceTensor&>(*place).data));
-        return place;
+        require(dims.nbDims >= 0 && std::ranges::all_of(std::span(dims.d, dims.nbDims),
+                                                        [](auto side) { return side > 0; }));
+        const cca_tensor layout = make_layout(type_of(engine_->getTensorDataType(name)), dims.d,
+                                              static_cast<std::size_t>(dims.nbDims));
+        if (layout.dtype == kOtherType || layout.rank > CCA_MAX_RANK) {
+            throw BadInput("broken bundle: graph '" + name_ + "' gives '" + name +
+                           "' as no codec needs it");
+        }
+        const bool fits = place && cca::same_layout(place->layout, layout);
+        TensorPtr tensor = fits ? place : std::make_shared<DeviceTensor>(layout, stream_);
+        require(context_->setTensorAddress(name, static_cast<const DeviceTensor&>(*tensor).data));
+        return tensor;
     }
 
     void require(bool condition) const {
@@ -183,19 +186,18 @@ class TensorRtEngine : public Engine {
         return std::make_unique<TensorRtGraph>(std::move(engine), file.name, stream_, logger_);
     }
 
-    TensorPtr upload(ElementType type, const Shape& shape, const void* host) override {
-        const auto tensor = std::make_shared<DeviceTensor>(type, shape, stream_);
+    TensorPtr upload(const cca_tensor& layout, const void* host) override {
+        const auto tensor = std::make_shared<DeviceTensor>(layout, stream_);
         // Pageable memory is the caller's again when this returns: it has been staged.
-        check(cudaMemcpyAsync(tensor->data, host, tensor->bytes, cudaMemcpyHostToDevice, stream_));
+        if (host) {
+            check(cudaMemcpyAsync(tensor->data, host, tensor->bytes, cudaMemcpyHostToDevice,
+                                  stream_));
+        }
         return tensor;
     }
 
-    TensorPtr allocate(ElementType type, const Shape& shape) override {
-        return std::make_shared<DeviceTensor>(type, shape, stream_);
-    }
-
-    TensorPtr rows(const TensorPtr& whole, std::int64_t first, std::int64_t count) override {
-        return std::make_shared<DeviceTensor>(whole, first, count);
+    TensorPtr rows(const TensorPtr& whole, std::uint64_t first, const cca_tensor& layout) override {
+        return std::make_shared<DeviceTensor>(whole, first, layout);
     }
 
   private:

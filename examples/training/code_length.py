@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from references.coding_order import CodingState, symbol_bytes
 from cca_export.graphs import codec_graphs
 from cca_export.network import CcaNetwork
 from cca_export.tables import EntropyTables, gaussian_tables, hyper_latent_tables
 from numpy.typing import NDArray
+from references.coding_order import CodingState, symbol_bytes
 from references.padding import choose_padding, crop, pad
 from torch import Tensor
 

@@ -29,9 +29,20 @@ class Share:
         return batch[self.first :: self.count]
 
 
-def join() -> None:
-    """Meet the other processes that torchrun has started, if it has."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+class ProcessesError(Exception):
+    """There are more processes than a batch has pictures. One line."""
+
+
+def join(smallest_batch: int) -> None:
+    """Meet the other processes that torchrun has started, if it has.
+
+    Raises:
+        ProcessesError: One of them would have nothing to do.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count > smallest_batch:
+        raise ProcessesError(f"{count} processes cannot share {smallest_batch} pictures")
+    if count > 1:
         distributed.init_process_group("gloo")
 
 

@@ -28,7 +28,7 @@ from training.grafting import GraftError, graft
 from training.losses import Losses, mean
 from training.options import parse_options
 from training.pictures import Folder, PictureError
-from training.processes import any_process, is_first, join
+from training.processes import ProcessesError, any_process, is_first, join
 from training.schedule import Schedule
 from training.start import untrained
 from training.trainer import Settings, StateError, Trainer
@@ -40,8 +40,9 @@ _SAVE_SECONDS = 150
 def main() -> None:
     options = parse_options(__doc__.split("\n", maxsplit=1)[0])
     torch.set_num_threads(options.threads)
-    join()
+    shapes = Schedule(options.steps, options.learning_rate).batch_shapes()
     try:
+        join(min((shape.count for shape in shapes), default=1))
         folders = [Folder.parse(text) for text in options.pictures]
         crops = training_crops(folders, options.output / "pictures")
         settings = Settings(
@@ -57,9 +58,15 @@ def main() -> None:
         if (options.output / "state.pt").exists():
             trainer.resume(options.output)
             print(f"resumed at step {trainer.step}", flush=True)
-        shapes = Schedule(settings.steps, settings.learning_rate).batch_shapes()
         batches = Batches(crops, settings.seed, shapes)
-    except (ArchitectureError, CheckpointError, GraftError, PictureError, StateError) as error:
+    except (
+        ArchitectureError,
+        CheckpointError,
+        GraftError,
+        PictureError,
+        ProcessesError,
+        StateError,
+    ) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     try:
@@ -135,10 +142,12 @@ def _save(trainer: Trainer, output: Path) -> None:
     if not is_first():
         return
     trainer.save(output)
-    with (output / "curve.csv").open("w", encoding="utf-8", newline="") as out:
+    temporary = output / "curve.tmp"
+    with temporary.open("w", encoding="utf-8", newline="") as out:
         table = csv.DictWriter(out, trainer.curve[-1] if trainer.curve else ["step"])
         table.writeheader()
         table.writerows(trainer.curve)
+    temporary.replace(output / "curve.csv")
 
 
 if __name__ == "__main__":

@@ -134,12 +134,12 @@ class BundleWriter:
 
     def _model_id(self) -> str:
         """Stands for everything the decoder's symbols depend on: prior graphs and tables."""
-        priors = [name for name in self._graphs if name.startswith("prior_")]
-        lines = ["cca-model-1"]
-        lines += [f"{name} {self._graphs[name]['sha256']}" for name in priors]
-        lines.append(f"tables {self._tables['sha256']}")
-        text = "".join(f"{line}\n" for line in lines)
-        return hashlib.sha256(text.encode("ascii")).digest()[:_MODEL_ID_BYTES].hex()
+        hashes = [
+            (name, entry["sha256"])
+            for name, entry in self._graphs.items()
+            if name.startswith("prior_")
+        ]
+        return cca_core.model_id(hashes, self._tables["sha256"]).hex()
 
 
 def _check(graph: CodecGraph, model: bytes) -> None:

@@ -45,9 +45,8 @@ class BundleFile:
 
 
 def broken(path: Path, problem: object) -> BadInputError:
-    """The error that a file of a bundle is not as it should be: one line of printable text."""
-    text = f"broken bundle: {path}: {problem}"
-    return BadInputError("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+    """The error that a file of a bundle is not as it should be."""
+    return BadInputError(f"broken bundle: {path}: {problem}")
 
 
 def read_file(bundle: Path, name: str, most: int) -> bytes:

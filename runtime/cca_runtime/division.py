@@ -57,6 +57,12 @@ def division_of(info: StreamInfo) -> Division:
     return _divide(Size(left + info.width + right, top + info.height + bottom), info.tiling)
 
 
+def tiles_of(info: StreamInfo) -> tuple[int, int]:
+    """How many tiles a stream's picture has across and down; one of each if it is in one piece."""
+    picture, _, tile = division_of(info)
+    return -(-picture.width // tile.width), -(-picture.height // tile.height)
+
+
 def choose_division(width: int, height: int, tile_side: int) -> Division:
     """The division that the encoder gives a picture.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cca_console.text import printable, unexpected
+
 
 class CcaError(Exception):
     """Base of everything this package raises on purpose.
@@ -16,7 +18,7 @@ class CcaError(Exception):
     exit_code = 1
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(_printable(str(message)))
+        super().__init__(printable(message))
 
 
 class BadInputError(CcaError, ValueError):
@@ -35,14 +37,18 @@ class FailureError(CcaError, RuntimeError):
     exit_code = 1
 
 
+class UnexpectedError(FailureError):
+    """Something that nobody foresaw: it is the cause, and a fault of this package or a library."""
+
+
 def as_cca_error(error: Exception) -> CcaError:
     """An exception as this package's own: it is its cause, where it is another's."""
     if isinstance(error, CcaError):
         return error
     if isinstance(error, MemoryError):
-        failure = FailureError("not enough memory for this picture")
+        failure = FailureError("not enough memory")
     else:
-        failure = FailureError(f"unexpected {type(error).__name__}: {_first_line(error)}")
+        failure = UnexpectedError(unexpected(error))
     failure.__cause__ = error
     return failure
 
@@ -61,19 +67,3 @@ def only_cca_errors() -> Iterator[None]:
         if own is error:
             raise
         raise own from error
-
-
-def _first_line(error: Exception) -> str:
-    try:
-        lines = str(error).split("\n")
-    except Exception:  # of a class that anybody may have written
-        return "(no message)"
-    return next((line for line in map(str.strip, lines) if line), "(no message)")
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")

@@ -37,6 +37,11 @@ _CHUNK = 1 << 20
 _BYTE_FORMATS = {"B", "b", "c"}
 
 
+def most_file_bytes(max_pixels: int) -> int:
+    """How long a picture's file or a stream may be, whose picture has so many pixels at most."""
+    return _BYTES_PER_PIXEL * max_pixels + _BYTES_BESIDE
+
+
 def picture_from(image: PictureLike, background: str | None, max_pixels: int) -> Picture:
     """The picture that the caller means.
 
@@ -162,7 +167,7 @@ def _read(file: Any, max_pixels: int) -> bytes:
     Raises:
         BadInputError: It cannot be read, or is longer.
     """
-    limit = _BYTES_PER_PIXEL * max_pixels + _BYTES_BESIDE
+    limit = most_file_bytes(max_pixels)
     name = f"'{os.fsdecode(file)}'" if isinstance(file, str | os.PathLike) else f"the {_kind(file)}"
     try:
         if _is_file(file):

@@ -16,7 +16,7 @@ foreach(target cca cca_static)
     $<INSTALL_INTERFACE:${include}>)
 endforeach()
 install(TARGETS cca cca_static EXPORT cca-targets LIBRARY DESTINATION ${lib} ARCHIVE DESTINATION ${lib})
-install(FILES include/cca/cca.h DESTINATION ${include}/cca)
+install(FILES include/cca/cca.h include/cca/cca.hpp DESTINATION ${include}/cca)
 
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(cca-config-version.cmake COMPATIBILITY SameMinorVersion)

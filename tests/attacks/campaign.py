@@ -9,6 +9,7 @@ The exit code is 1 if anything happened that is neither acceptance nor a `CcaErr
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.replay:
         name, _, number = options.replay.partition(":")
         return replay(known[name], options.seed, int(number))
-    seconds = options.seconds * min(PROCESSES, len(options.kind)) / len(options.kind)
+    seconds = options.seconds / math.ceil(len(options.kind) / PROCESSES)
     with ThreadPoolExecutor(PROCESSES) as pool:
         runs = [
             pool.submit(campaign, known[name], options.seed, seconds, LIMIT_SECONDS)

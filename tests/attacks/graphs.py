@@ -91,7 +91,7 @@ def _expect_weights_inside(data: bytes) -> None:
 
 def _code() -> None:
     codec = cca_runtime.Codec(open_bundle(scratch()), _engine())
-    codec.decode(codec.encode(PICTURE))
+    assert codec.decode(codec.encode(PICTURE)).shape == PICTURE.shape
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import time
@@ -63,7 +64,7 @@ class _Report:
     resident_bytes: int
 
 
-def campaign(kind: str, seed: int, seconds: float, limit: float) -> Tally:
+def campaign(kind: str, seed: int, seconds: float, limit: float, most: float = math.inf) -> Tally:
     """Attack for a while.
 
     Args:
@@ -71,10 +72,11 @@ def campaign(kind: str, seed: int, seconds: float, limit: float) -> Tally:
         seed: Of all executions.
         seconds: How long; begins with the end of the first execution.
         limit: Seconds that one execution may take.
+        most: Executions to end after, though there be time.
     """
     tally = Tally()
     deadline = time.monotonic() + _START_SECONDS
-    while tally.executions == 0 or time.monotonic() < deadline:
+    while tally.executions == 0 or (tally.executions < most and time.monotonic() < deadline):
         with _Child(kind, seed, tally.executions) as child:
             patience = _START_SECONDS
             while True:
@@ -83,7 +85,8 @@ def campaign(kind: str, seed: int, seconds: float, limit: float) -> Tally:
                     deadline = time.monotonic() + seconds
                 patience = limit
                 _count(tally, report)
-                if isinstance(report, str) or time.monotonic() >= deadline:
+                over = tally.executions >= most or time.monotonic() >= deadline
+                if isinstance(report, str) or over:
                     break
     return tally
 

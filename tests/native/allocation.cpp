@@ -38,4 +38,8 @@ OutOfMemory::~OutOfMemory() {
     allocations_left = SIZE_MAX;
 }
 
+std::size_t OutOfMemory::left() const {
+    return allocations_left;
+}
+
 }  // namespace cca::test

@@ -12,6 +12,9 @@ class OutOfMemory {
     ~OutOfMemory();
     OutOfMemory(const OutOfMemory&) = delete;
     OutOfMemory& operator=(const OutOfMemory&) = delete;
+
+    /// How many more are allowed.
+    std::size_t left() const;
 };
 
 /// Calls `work` with no memory, then with one allocation, two, and so on, as long as it returns

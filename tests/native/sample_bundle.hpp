@@ -5,16 +5,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "cca/cca.h"
+#include "toy_family.hpp"
 
 namespace cca::test {
-
-using Bytes = std::vector<std::uint8_t>;
-
-/// The content of a graph's file: nothing but the name.
-std::string sample_graph(const std::string& name);
 
 /// The content of a `tables.bin`: four gaussian tables of 3, 5, 9 and 41 symbols around 0, and two
 /// of 7 and 1 symbols for the hyper-latents.
@@ -44,6 +39,9 @@ using OwnedModel = std::unique_ptr<cca_model, Deleter<cca_model_free>>;
 using OwnedBytes = std::unique_ptr<cca_bytes, Deleter<cca_bytes_free>>;
 using OwnedDecoder = std::unique_ptr<cca_rans_decoder, Deleter<cca_rans_decoder_free>>;
 using OwnedEncoder = std::unique_ptr<cca_rans_encoder, Deleter<cca_rans_encoder_free>>;
+
+/// A family with the sample's tables, opened.
+OwnedModel open_toy(const ToyFamily& family, const std::string& mode = "exact");
 
 /// The sample bundle, opened.
 OwnedModel open_sample(const std::string& mode = "exact");

@@ -198,16 +198,3 @@ TEST_CASE("null coders are errors") {
     cca_rans_decoder_free(nullptr);
     cca_rans_encoder_free(nullptr);
 }
-
-TEST_CASE("quantisation through C") {
-    const float latents[] = {2.5F, -40'000};
-    const float means[] = {0, 0};
-    std::int32_t symbols[2] = {};
-    CHECK(cca_quantise(latents, means, 2, symbols) == CCA_OK);
-    CHECK(symbols[0] == 2);
-    CHECK(symbols[1] == -32'768);
-    CHECK(cca_quantise(nullptr, nullptr, 0, nullptr) == CCA_OK);
-    CHECK(cca_quantise(nullptr, means, 2, symbols) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_quantise(latents, nullptr, 2, symbols) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_quantise(latents, means, 2, nullptr) == CCA_ERROR_ARGUMENT);
-}

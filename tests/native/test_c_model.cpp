@@ -1,9 +1,9 @@
 #include <doctest/doctest.h>
 
-#include <cstring>
 #include <string>
 
 #include "sample_bundle.hpp"
+#include "toy_family.hpp"
 
 using namespace cca::test;
 
@@ -15,15 +15,6 @@ cca_status open(const std::string& manifest, const Bytes& tables) {
     CHECK((model == nullptr) == (status != CCA_OK));
     cca_model_free(model);
     return status;
-}
-
-cca_stream_info stream_of(const cca_model* model) {
-    cca_model_info info;
-    REQUIRE(cca_model_describe(model, &info) == CCA_OK);
-    cca_stream_info stream{};
-    std::memcpy(stream.model_id, info.model_id, CCA_IDENTIFIER_BYTES);
-    stream.entropy_mode = info.entropy_mode;
-    return stream;
 }
 
 }  // namespace
@@ -49,23 +40,22 @@ TEST_CASE("a model says what it is") {
 TEST_CASE("a model lists its graphs") {
     const OwnedModel model = open_sample();
     cca_graph graph;
-    REQUIRE(cca_model_analysis(model.get(), &graph) == CCA_OK);
+    CHECK(cca_model_graph_count(model.get()) == 5);
+    CHECK(cca_model_graph_count(nullptr) == 0);
+    REQUIRE(cca_model_graph(model.get(), 0, &graph) == CCA_OK);
     CHECK(graph.name == std::string("analysis"));
-    CHECK(graph.takes_averages == 0);
-    REQUIRE(cca_model_synthesis(model.get(), &graph) == CCA_OK);
+    REQUIRE(cca_model_graph(model.get(), 4, &graph) == CCA_OK);
     CHECK(graph.file.path == std::string("graphs/synthesis.onnx"));
-    REQUIRE(cca_model_prior(model.get(), 2, &graph) == CCA_OK);
+    REQUIRE(cca_model_graph(model.get(), 3, &graph) == CCA_OK);
     CHECK(graph.name == std::string("prior_2"));
-    CHECK(graph.takes_averages == 0);
-    REQUIRE(cca_model_prior(model.get(), 1, &graph) == CCA_OK);
-    CHECK(graph.takes_averages == 1);
-    CHECK(cca_model_prior(model.get(), 3, &graph) == CCA_ERROR_ARGUMENT);
-    CHECK(std::string(cca_last_error()) == "no graph prior_3: the last is prior_2");
+    REQUIRE(cca_model_graph(model.get(), 2, &graph) == CCA_OK);
+    CHECK(cca_model_graph(model.get(), 5, &graph) == CCA_ERROR_ARGUMENT);
+    CHECK(std::string(cca_last_error()) == "no graph 5: there are 5");
     CHECK(graph.name == std::string("prior_1"));
 
-    const std::string content = sample_graph("prior_1");
+    const std::string content = toy_graph_file("prior_1");
     CHECK(cca_file_check(&graph.file, view(content)) == CCA_OK);
-    CHECK(cca_file_check(&graph.file, view(sample_graph("prior_2"))) == CCA_ERROR_BUNDLE);
+    CHECK(cca_file_check(&graph.file, view(toy_graph_file("prior_2"))) == CCA_ERROR_BUNDLE);
     CHECK(cca_file_check(&graph.file, {nullptr, 0}) == CCA_ERROR_BUNDLE);
     CHECK(cca_file_check(&graph.file, {nullptr, 7}) == CCA_ERROR_ARGUMENT);
     CHECK(cca_file_check(nullptr, view(content)) == CCA_ERROR_ARGUMENT);
@@ -81,7 +71,7 @@ TEST_CASE("what is wrong with a bundle has a status") {
     const Bytes tables = sample_tables();
     const std::string manifest = sample_manifest(tables);
     CHECK(open(manifest, tables) == CCA_OK);
-    CHECK(open(replaced(manifest, "\"version\": 3", "\"version\": 1"), tables) ==
+    CHECK(open(replaced(manifest, "\"version\": 4", "\"version\": 1"), tables) ==
           CCA_ERROR_UNSUPPORTED);
     CHECK(open("{}", tables) == CCA_ERROR_BUNDLE);
     CHECK(open(manifest, {}) == CCA_ERROR_BUNDLE);
@@ -95,62 +85,16 @@ TEST_CASE("what is wrong with a bundle has a status") {
     CHECK(model == nullptr);
 }
 
-TEST_CASE("a stream must be the model's") {
-    const OwnedModel model = open_sample();
-    const cca_stream_info stream = stream_of(model.get());
-    CHECK(cca_model_check_stream(model.get(), &stream, nullptr) == CCA_OK);
-    cca_stream_info other = stream;
-    other.model_id[7] ^= 1;
-    CHECK(cca_model_check_stream(model.get(), &other, nullptr) == CCA_ERROR_MODEL);
-    CHECK(std::string(cca_last_error()).find("the stream was made with model ") == 0);
-    other = stream;
-    other.entropy_mode = CCA_ENTROPY_NATIVE;
-    CHECK(cca_model_check_stream(model.get(), &other, nullptr) == CCA_ERROR_MODEL);
-    CHECK(std::string(cca_last_error()) ==
-          "the stream's entropy mode is native, the model's is exact");
-}
-
-TEST_CASE("in native mode the engine must be the stream's") {
-    const OwnedModel model = open_sample("native");
-    cca_stream_info stream = stream_of(model.get());
-    const std::uint8_t engine[CCA_IDENTIFIER_BYTES] = {1, 2, 3, 4, 5, 6, 7, 8};
-    std::memcpy(stream.fingerprint, engine, sizeof engine);
-    CHECK(cca_model_check_stream(model.get(), &stream, engine) == CCA_OK);
-    CHECK(cca_model_check_stream(model.get(), &stream, nullptr) == CCA_ERROR_ARGUMENT);
-    stream.fingerprint[0] = 9;
-    CHECK(cca_model_check_stream(model.get(), &stream, engine) == CCA_ERROR_MODEL);
-    CHECK(std::string(cca_last_error()).find("0902030405060708, and this is 0102030405060708") !=
-          std::string::npos);
-}
-
 TEST_CASE("null is an error or nothing at all") {
     const OwnedModel model = open_sample();
     cca_model_info info;
     cca_graph graph;
-    const cca_stream_info stream{};
     CHECK(cca_model_describe(nullptr, &info) == CCA_ERROR_ARGUMENT);
     CHECK(cca_model_describe(model.get(), nullptr) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_model_analysis(nullptr, &graph) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_model_analysis(model.get(), nullptr) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_model_prior(nullptr, 0, &graph) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_model_prior(model.get(), 0, nullptr) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_model_synthesis(nullptr, &graph) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_model_synthesis(model.get(), nullptr) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_model_check_stream(nullptr, &stream, nullptr) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_model_check_stream(model.get(), nullptr, nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_graph(nullptr, 0, &graph) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_model_graph(model.get(), 0, nullptr) == CCA_ERROR_ARGUMENT);
     CHECK(cca_model_gaussian_tables(nullptr) == nullptr);
     CHECK(cca_model_hyper_tables(nullptr) == nullptr);
     CHECK(cca_tables_count(nullptr) == 0);
     cca_model_free(nullptr);
-}
-
-TEST_CASE("averages") {
-    float averages[4] = {};
-    CHECK(cca_averages(4, 4, averages) == CCA_OK);
-    CHECK(averages[0] == 1);
-    CHECK(averages[2] == 1024);
-    CHECK(averages[3] == 1.0F / 16'384);
-    CHECK(cca_averages(0, 4, averages) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_averages(4, 65'536, averages) == CCA_ERROR_ARGUMENT);
-    CHECK(cca_averages(4, 4, nullptr) == CCA_ERROR_ARGUMENT);
 }

@@ -36,11 +36,13 @@ StreamInfo sample_info() {
     info.height = 50;
     info.padding = {14, 7, 14, 7};
     info.model_id = {1, 2, 3, 4, 5, 6, 7, 8};
+    info.digests = {0x04030201};
     return info;
 }
 
 StreamInfo full_info() {
     StreamInfo info = sample_info();
+    info.digests.clear();
     info.fingerprint = Identifier{9, 9, 9, 9, 9, 9, 9, 9};
     info.icc = bytes_of("colour");
     info.exif = Bytes(200, 7);
@@ -58,12 +60,14 @@ StreamInfo tiled_info() {
     info.tiling =
         Tiling{.window_width = 64, .window_height = 64, .columns = 2, .rows = 2, .tile_sizes = {}};
     info.tiling->tile_sizes = {1, 2, 0, 2, 1, 1};
+    info.digests = {1, 2, 3, 4, 5, 6};
     return info;
 }
 
 constexpr std::size_t kVersionByte = 4;
 constexpr std::size_t kFlagsByte = 5;
-constexpr std::size_t kHeaderBytes = 27;  // magic to payload entry, of a payload below 128 bytes
+constexpr std::size_t kStepByte = 22;
+constexpr std::size_t kHeaderBytes = 32;  // magic to payload entry, of a payload below 128 bytes
 
 // Makes the header's checksum fit again, as a forger would.
 Bytes resealed(Bytes stream, std::size_t header_bytes = kHeaderBytes) {
@@ -93,8 +97,9 @@ TEST_CASE("CRC-32C of the document's example and of every length") {
 TEST_CASE("a header is where the document says") {
     const Bytes stream = write_stream(sample_info(), kPayload);
     Bytes expected{0x89, 'C', 'C', 'A', stream.at(kVersionByte), 0};
-    expected.insert(expected.end(), {1, 2, 3, 4, 5, 6, 7, 8, 100, 0, 50, 0, 14, 7, 14, 7, 7});
+    expected.insert(expected.end(), {1, 2, 3, 4, 5, 6, 7, 8, 100, 0, 50, 0, 14, 7, 14, 7, 0, 7});
     append_bytes(expected, slow_crc32c(kPayload), 4);
+    expected.insert(expected.end(), {1, 2, 3, 4});
     append_bytes(expected, slow_crc32c(expected), 4);
     expected.insert(expected.end(), kPayload.begin(), kPayload.end());
     CHECK(stream == expected);
@@ -137,7 +142,10 @@ TEST_CASE("what is wrong with a stream is said") {
     refused(with(14, 0), "width is 0");
     CHECK_THROWS_AS(parse_stream(with(kVersionByte, 255)), UnsupportedStreamError);
     CHECK_THROWS_AS(parse_stream(with(kFlagsByte, 32)), UnsupportedStreamError);
-    refused(with(22, 8), "truncated: the payload has");
+    CHECK_THROWS_WITH_AS(parse_stream(with(kStepByte, 0xFF)),
+                         doctest::Contains("quantisation step -1 is not supported"),
+                         UnsupportedStreamError);
+    refused(with(23, 8), "truncated: the payload has");
     Bytes trailing = stream;
     trailing.push_back(0);
     refused(trailing, "trailing bytes");
@@ -145,8 +153,8 @@ TEST_CASE("what is wrong with a stream is said") {
     for (const Bytes& length : {Bytes{0x87, 0x00}, Bytes{0x80, 0x80, 0x80, 0x80, 0x10},
                                 Bytes{0x80, 0x80, 0x80, 0x80, 0x80, 0x01}}) {
         Bytes changed = stream;
-        changed.erase(changed.begin() + 22);
-        changed.insert(changed.begin() + 22, length.begin(), length.end());
+        changed.erase(changed.begin() + 23);
+        changed.insert(changed.begin() + 23, length.begin(), length.end());
         refused(changed, "invalid section length");
     }
 }
@@ -155,10 +163,10 @@ TEST_CASE("metadata sections have one byte at least") {
     StreamInfo info = sample_info();
     info.xmp = bytes_of("x");
     Bytes stream = write_stream(info, {});
-    // The second entry of the section table, after the payload's five bytes.
-    stream.at(27) = 0;
+    // The second entry of the section table, after the payload's nine bytes.
+    stream.at(32) = 0;
     stream.pop_back();
-    refused(resealed(stream, 32), "XMP metadata must have 1 to 16777216 bytes");
+    refused(resealed(stream, 37), "XMP metadata must have 1 to 16777216 bytes");
 }
 
 TEST_CASE("tiles are told apart, and a damaged one is named") {
@@ -169,8 +177,6 @@ TEST_CASE("tiles are told apart, and a damaged one is named") {
     const ParsedStream parsed = parse_stream(stream);
     CHECK(parsed.info == info);
     CHECK(Bytes(parsed.payload.begin(), parsed.payload.end()) == kPayload);
-    CHECK(read_tile_sizes(parsed.tile_table) == info.tiling->tile_sizes);
-    CHECK_THROWS_AS(read_tile_sizes(parsed.tile_table.first(9)), StreamError);
     stream.at(stream.size() - 3) ^= 1;  // of the two bytes of the fourth tile
     refused(stream, "tile in column 1, row 1 checksum mismatch");
     stream.resize(stream.size() - 1);
@@ -182,11 +188,11 @@ TEST_CASE("tiles are told apart, and a damaged one is named") {
 
 TEST_CASE("a division that makes no sense is refused") {
     const Bytes stream = write_stream(tiled_info(), kPayload);
-    constexpr std::size_t at = 22;
+    constexpr std::size_t at = 23;
     const auto with = [&](std::size_t position, std::uint8_t value, std::size_t entries) {
         Bytes changed = stream;
         changed.at(position) = value;
-        return resealed(changed, at + 4 + 5 * entries);
+        return resealed(changed, at + 4 + 9 * entries);
     };
     for (std::size_t field = 0; field < 4; ++field) {
         refused(with(at + field, 0, 6), "a tile or a window has no size");
@@ -228,6 +234,9 @@ TEST_CASE("what a stream cannot carry is not written") {
     };
     refuse([](StreamInfo& i) { i.width = 0; }, "width is 0");
     refuse([](StreamInfo& i) { i.padding.top = 8; }, "height 50 with padding 8 + 7");
+    refuse([](StreamInfo& i) { i.step = 1; }, "quantisation step 1: only 0 is known");
+    refuse([](StreamInfo& i) { i.digests.clear(); }, "0 digests: the stream takes 1");
+    refuse([](StreamInfo& i) { i.fingerprint.emplace(); }, "1 digests: the stream takes 0");
     refuse([](StreamInfo& i) { i.icc = Bytes(); }, "ICC metadata of 0 bytes");
     refuse([](StreamInfo& i) { i.exif = Bytes(kMaxMetadata + 1); }, "EXIF metadata of 16777217");
 }

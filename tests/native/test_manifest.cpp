@@ -5,6 +5,7 @@
 #include "json.hpp"
 #include "sample_bundle.hpp"
 #include "sha256.hpp"
+#include "toy_family.hpp"
 
 using namespace cca;
 using test::replaced;
@@ -35,15 +36,12 @@ TEST_CASE("a manifest is read") {
     CHECK(manifest.group_sizes == std::vector<std::uint32_t>{2, 3});
     CHECK(manifest.analysis.name == "analysis");
     CHECK(manifest.analysis.file.path == "graphs/analysis.onnx");
-    CHECK(manifest.analysis.file.size == test::sample_graph("analysis").size());
+    CHECK(manifest.analysis.file.size == test::toy_graph_file("analysis").size());
     CHECK_FALSE(manifest.analysis.float16);
     CHECK(manifest.widest_stage == 5);
     CHECK(manifest.synthesis.name == "synthesis");
     REQUIRE(manifest.priors.size() == 3);
     CHECK(manifest.priors[1].name == "prior_1");
-    CHECK(manifest.priors[1].takes_averages);
-    CHECK_FALSE(manifest.priors[2].takes_averages);
-    CHECK_FALSE(manifest.analysis.takes_averages);
     CHECK(manifest.tables.path == "tables.bin");
     CHECK(manifest.tables.size == kTables.size());
     CHECK(kManifest.find(to_hex(manifest.model_id)) != std::string::npos);
@@ -72,7 +70,7 @@ TEST_CASE("a graph may have a variant in float16, an exact prior may not") {
                          doctest::Contains("graph 'analysis': 'file' is no usable path"),
                          BundleError);
     const std::string native = test::sample_manifest(kTables, "native");
-    const std::string prior = R"("inputs": {"averages")";
+    const std::string prior = R"("inputs": {"z_symbols")";
     const std::string with = replaced(variant, R"("inputs": {)", prior);
     CHECK(parse(replaced(native, prior, with)).priors.front().float16);
     CHECK_THROWS_WITH_AS(parse(replaced(kManifest, prior, with)),
@@ -102,26 +100,20 @@ TEST_CASE("what is wrong with a manifest is said") {
     refused("{\"format\"", "[\"format\"", "manifest.json is no strict JSON: line 1");
     refused("cca-bundle", "zip", "'format' is not 'cca-bundle'");
     refused("\"format\"", "\"formal\"", "'format' is missing or is no string");
-    refused("\"version\": 3", "\"version\": \"3\"", "'version' is missing or is no integer");
+    refused("\"version\": 4", "\"version\": \"4\"", "'version' is missing or is no integer");
     refused("\"sample\"", "\"a\\nb\"", "'name' has control characters");
     refused("\"sample\"", "\"a\\u0000b\"", "'name' has control characters");
     refused("\"sample\"", "\"a\\u202eb\"", "'name' has control characters");
     refused("\"sample\"", '"' + std::string(201, 'a') + '"', "'name' is longer than 200");
     refused("exact", "inexact", "'entropy_mode' is neither");
-    refused("[2, 3]", "[2, 4]", "do not add up");
-    refused("[2, 3]", "[2, 3.0]", "holds something that is no integer");
-    refused("[2, 3]", "[0, 5]", "'group_sizes' is 0, which is not in 1..65536");
-    refused("[2, 3]", "[]", "do not add up");
-    refused("[2, 3]", "{}", "'group_sizes' is missing or is no array");
-    refused("[2, 3]", "[5]", "'graphs' has unknown ones for 1 channel groups");
-    refused("[2, 3]", "[1, 1, 3]", "'prior_3' is missing");
     refused("\"latent_channels\": 5", "\"latent_channels\": -5", "'latent_channels' is -5");
     refused("\"hyper_channels\": 2", "\"hyper_channels\": 65537", "'hyper_channels' is 65537");
     refused("\"architecture\": {", "\"architecture\": 7, \"x\": {", "'architecture' is missing");
     refused("\"bytes\": 18", "\"bytes\": 2147483648", "graph 'analysis': 'bytes' is 2147483648");
     refused("\"bytes\": 18", "\"bytes\": 0", "'bytes' is 0");
     refused("\"inputs\"", "\"outputs\"", "name twice");
-    refused("\"inputs\": {}", "\"inputs\": []", "'inputs' is missing or is no object");
+    refused("\"inputs\": {\"image\"", "\"inputs\": [], \"x\": {\"image\"",
+            "graph 'analysis': 'inputs' is missing or is no object");
     refused("\"tables.bin\"", "\"../tables.bin\"", "is not tables.bin");
     refused("\"model_id\": \"", "\"model_id\": \"0", "'model_id' is not");
     for (const char* path :
@@ -129,7 +121,7 @@ TEST_CASE("what is wrong with a manifest is said") {
           "graphs/.onnx", "a b.onnx", "a\\\\b.onnx", "graphs/../a.onnx"}) {
         refused("graphs/analysis.onnx", path, "'file' is no usable path");
     }
-    const std::string hash = to_hex(sha256(bytes_of(test::sample_graph("analysis"))));
+    const std::string hash = to_hex(sha256(bytes_of(test::toy_graph_file("analysis"))));
     refused(hash, hash.substr(1), "'sha256' is no SHA-256");
     refused(hash, 'A' + hash.substr(1), "'sha256' is no SHA-256");
 }
@@ -164,8 +156,28 @@ TEST_CASE("what is wrong with conformance cases is said") {
     refused(entry, many, "65 conformance cases, the limit is 64");
 }
 
+TEST_CASE("what is wrong with 'coding' is said") {
+    const std::string_view coding = R"("coding": [{"channels": 2}, {"channels": 3}, {}])";
+    const auto refused = [&](const std::string& entries, const char* why) {
+        CHECK_THROWS_WITH_AS(parse(replaced(kManifest, coding, "\"coding\": " + entries)),
+                             doctest::Contains(why), BundleError);
+    };
+    refused("{}", "'coding' is missing or is no array");
+    refused("[]", "'graphs' has others than");
+    refused(R"([{"channels": 2}, {"channels": 3}])", "'graphs' has others than");
+    refused(R"([{"channels": 2}, {"channels": 3}, {}, {}])", "'prior_3' is missing");
+    refused(R"([{"channels": 2}, {"channels": 3.0}, {}])",
+            "'channels' is missing or is no integer");
+    refused(R"([{"channels": 0}, {"channels": 3}, {}])",
+            "'channels' is 0, which is not in 1..65536");
+    refused(R"([{"channels": 2}, {"channels": 65537}, {}])", "'channels' is 65537");
+    refused(R"([{"channels": 2, "positions": "all"}, {}, {}])", "neither even nor odd");
+    refused(R"([{"channels": 2, "positions": 1}, {}, {}])",
+            "'positions' is missing or is no string");
+}
+
 TEST_CASE("another version of the bundle is a case of its own") {
-    CHECK_THROWS_WITH_AS(parse(replaced(kManifest, "\"version\": 3", "\"version\": 1")),
+    CHECK_THROWS_WITH_AS(parse(replaced(kManifest, "\"version\": 4", "\"version\": 1")),
                          doctest::Contains("export the checkpoint again"), UnsupportedBundleError);
 }
 
@@ -189,7 +201,10 @@ TEST_CASE("manifest and tables belong together") {
     CHECK_THROWS_WITH_AS(open_model(bytes_of(kManifest), other),
                          doctest::Contains("tables.bin is not the file"), BundleError);
     // With the right hash and the wrong number of hyper-latent channels, or no tables at all.
-    const std::string three = replaced(kManifest, "\"hyper_channels\": 2", "\"hyper_channels\": 3");
+    test::ToyFamily family = test::sample_family();
+    family.hyper_channels = 3;
+    family.analysis.outputs[1].shape[1] = family.priors[0].inputs[0].shape[1] = "3";
+    const std::string three = test::toy_manifest(family, kTables, "exact");
     CHECK_THROWS_WITH_AS(open_model(bytes_of(three), kTables),
                          doctest::Contains("tables for 2 hyper-latent channels"), BundleError);
     const Bytes rubbish{1, 2, 3};

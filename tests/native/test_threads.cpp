@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "cca/container.hpp"
 #include "sample_bundle.hpp"
 
 using namespace cca::test;
@@ -81,12 +82,12 @@ TEST_CASE("eight threads open models and parse streams") {
     std::atomic<int> good = 0;
     in_all_threads([&](int) {
         const OwnedModel model = open_sample();
-        cca_stream_info info{};
+        cca::StreamInfo info;
         info.width = info.height = 64;
-        cca_bytes* stream = nullptr;
-        good += cca_stream_write(&info, &stream) == CCA_OK &&
-                cca_stream_parse(cca_bytes_view(stream), 0, &info) == CCA_OK;
-        cca_bytes_free(stream);
+        info.digests = {0};
+        const Bytes stream = cca::write_stream(info, {});
+        cca_stream_info parsed{};
+        good += cca_stream_parse(view(stream), nullptr, &parsed) == CCA_OK;
     });
     CHECK(good == kThreads);
 }

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-
 from cca_export.graphs import SYMBOL_OFFSET, CodecGraph
+from numpy.typing import NDArray
 
 Value = TypeVar("Value")
 """A NumPy array or a tensor."""

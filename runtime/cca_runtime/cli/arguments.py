@@ -1,48 +1,19 @@
-"""The arguments of `cca-run`. Imports nothing heavy: `--help` must answer at once."""
+"""The parser of `cca-run`, and the arguments that its commands share."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 from cca_console.arguments import Parser, file_name, whole_number
 
+from cca_runtime.cli.verbs import Verb
+
 _MOST_THREADS = 1024
 _MOST_PIXELS = 1 << 33
-_MOST_RUNS = 1_000_000
+MOST_RUNS = 1_000_000
 _LONGEST_SIDE = 65_535
 _PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-
-_ENCODE = """\
-Encode pictures to .cca files.
-
-Reads what Pillow reads (PNG, JPEG, WebP, TIFF, ...); '-' is standard input or
-output. Without -o, PICTURE.png becomes PICTURE.cca beside it; only extensions
-of pictures are replaced. A directory stands for all pictures in and below it;
-below -o DIR they lie as they did. Two that would become one file are both
-refused."""
-
-_DECODE = """\
-Decode .cca files to pictures.
-
-Writes PNG, JPEG, WebP (lossless) or PPM, by the extension of OUT; '-' is
-standard input or output. Without -o, PICTURE.cca becomes PICTURE.png beside it.
-A directory stands for all .cca files in and below it; below -o DIR they lie as
-they did."""
-
-_INFO = """\
-Describe .cca files and model bundles, without decoding anything."""
-
-_VERIFY = """\
-Compare what engines compute with a model's conformance vectors, value for value.
-
-Runs every vector on each engine at each of its optimisation levels and thread
-counts. Where nothing differs, every one of them decodes the others' files."""
-
-_BENCH = """\
-Time a model on an engine, stage by stage, on one picture.
-
-`driver` is what is left of the time: neither engine, coder nor files. MB are
-of pixels, 3 bytes each."""
 
 _EPILOG = """\
 exit codes: 0 all done, 1 something failed or could not be printed, 2 wrong
@@ -50,8 +21,8 @@ usage or bad input. With several files the rest goes on after an error, and the
 code is 1. SIGINT, SIGTERM and SIGHUP end a run at once; no file is left half."""
 
 
-def build_parser() -> Parser:
-    """The parser for `cca-run` and its commands."""
+def build_parser(verbs: Mapping[str, Verb]) -> Parser:
+    """The parser for `cca-run` and its commands; `options.run` is the chosen one's."""
     parser = Parser(
         prog="cca-run",
         description="Learned image compression with CCA models.",
@@ -60,144 +31,21 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    _add_encode(commands)
-    _add_decode(commands)
-    _add_info(commands)
-    _add_verify(commands)
-    _add_bench(commands)
+    for name, verb in verbs.items():
+        command = commands.add_parser(
+            name,
+            help=verb.SUMMARY,
+            description=verb.DESCRIPTION,
+            epilog=_EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.add_arguments(command)
+        command.set_defaults(run=verb.run)
     return parser
 
 
-def _add_encode(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "encode", "pictures to .cca files", _ENCODE)
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=file_name,
-        metavar="IN",
-        help="picture file, directory of them, or - for stdin",
-    )
-    _add_coding(parser)
-    parser.add_argument(
-        "--background", metavar="COLOUR", help="lay COLOUR (a name or #rrggbb) under transparency"
-    )
-    parser.add_argument(
-        "--strip", action="store_true", help="leave out EXIF and XMP (the ICC profile stays)"
-    )
-    parser.add_argument(
-        "--tile",
-        type=_tile,
-        default="auto",
-        metavar="SIDE|auto|none",
-        help="encode in tiles of up to SIDE pixels, a multiple of 64 "
-        "(default: auto, tiles for pictures that take too much memory in one piece)",
-    )
-    parser.add_argument(
-        "--psnr", action="store_true", help="also decode, and report the PSNR in decibels"
-    )
-
-
-def _add_decode(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "decode", ".cca files to pictures", _DECODE)
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=file_name,
-        metavar="IN",
-        help=".cca file, directory of them, or - for stdin",
-    )
-    _add_coding(parser)
-    parser.add_argument(
-        "--region",
-        type=_region,
-        metavar="X,Y,W,H",
-        help="decode only W x H pixels, from column X and row Y on; of a picture in tiles, this "
-        "takes only as long as the tiles there",
-    )
-    parser.add_argument(
-        "--format",
-        choices=["png", "jpg", "webp", "ppm"],
-        default="png",
-        help="format where OUT names none (default: png)",
-    )
-
-
-def _add_info(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "info", "describe files and bundles", _INFO)
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=file_name,
-        metavar="FILE|BUNDLE",
-        help=".cca file, bundle, or model name",
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-
-
-def _add_verify(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "verify", "compare engines with a model's vectors", _VERIFY)
-    parser.add_argument(
-        "bundle",
-        nargs="?",
-        type=file_name,
-        metavar="BUNDLE",
-        help="model bundle, or name of a shipped model (default: the default model)",
-    )
-    parser.add_argument(
-        "--engine",
-        default="all",
-        metavar="NAME|all",
-        help="the engine to compare (default: all that are installed)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=_thread_counts,
-        default=[1, 2],
-        metavar="N,...",
-        help="thread counts to run each engine on (default: 1,2)",
-    )
-    parser.add_argument("--json", action="store_true", help="report one JSON object")
-
-
-def _add_bench(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "bench", "time a model on an engine", _BENCH)
-    parser.add_argument(
-        "picture",
-        nargs="?",
-        type=file_name,
-        metavar="IN",
-        help="picture file (default: one that is generated)",
-    )
-    _add_model(parser)
-    parser.add_argument(
-        "--size", type=_size, metavar="WxH", help="of the generated picture (default: 768x512)"
-    )
-    parser.add_argument(
-        "--repeat",
-        type=whole_number(1, _MOST_RUNS),
-        default=10,
-        metavar="N",
-        help="runs that count (default: 10)",
-    )
-    parser.add_argument("--json", action="store_true", help="report one JSON object")
-
-
-def _add_command(
-    commands: argparse._SubParsersAction[Parser],
-    name: str,
-    summary: str,
-    description: str,
-) -> Parser:
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
-def _add_coding(parser: Parser) -> None:
+def add_coding(parser: Parser) -> None:
+    """What `encode` and `decode` share."""
     parser.add_argument(
         "-o",
         "--output",
@@ -205,7 +53,7 @@ def _add_coding(parser: Parser) -> None:
         metavar="OUT|DIR",
         help="output file, directory, or - for stdout; a directory for several inputs",
     )
-    _add_model(parser)
+    add_model(parser)
     parser.add_argument(
         "--max-pixels",
         type=whole_number(1, _MOST_PIXELS),
@@ -214,7 +62,7 @@ def _add_coding(parser: Parser) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=_threads,
+        type=threads,
         metavar="N",
         help="files to work on at once; each takes memory for itself (default: 2)",
     )
@@ -231,7 +79,8 @@ def _add_coding(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="report one JSON object a line")
 
 
-def _add_model(parser: Parser) -> None:
+def add_model(parser: Parser) -> None:
+    """Which model runs on what."""
     parser.add_argument(
         "--model", type=file_name, metavar="BUNDLE", help="model bundle, or name of a shipped model"
     )
@@ -244,14 +93,14 @@ def _add_model(parser: Parser) -> None:
     )
     parser.add_argument(
         "--precision",
-        type=_precision,
+        type=precision,
         metavar="fp32|bf16|fp16",
         help="what the engine computes in where results need not be exact (default: its own; "
         "openvino has fp32 and, if the processor does, bf16)",
     )
     parser.add_argument(
         "--threads",
-        type=_threads,
+        type=threads,
         metavar="N",
         help="threads that an engine on the CPU runs on (default: one a core that it may use)",
     )
@@ -263,34 +112,39 @@ def _add_model(parser: Parser) -> None:
     )
 
 
-_threads = whole_number(1, _MOST_THREADS)
-_side = whole_number(1, _LONGEST_SIDE)
-_offset = whole_number(0, _LONGEST_SIDE)
+threads = whole_number(1, _MOST_THREADS)
+side = whole_number(1, _LONGEST_SIDE)
+offset = whole_number(0, _LONGEST_SIDE)
 
 
-def _thread_counts(text: str) -> list[int]:
-    return [_threads(part) for part in text.split(",")]
+def thread_counts(text: str) -> list[int]:
+    """Numbers with commas between them."""
+    return [threads(part) for part in text.split(",")]
 
 
-def _precision(text: str) -> str:
+def precision(text: str) -> str:
+    """A precision as engines call it."""
     if text not in _PRECISIONS:
         raise argparse.ArgumentTypeError(f"must be {' or '.join(_PRECISIONS)}")
     return _PRECISIONS[text]
 
 
-def _tile(text: str) -> int | str | None:
-    return None if text == "none" else text if text == "auto" else _side(text)
+def tile(text: str) -> int | str | None:
+    """The side of a tile, `auto` or, for `none`, None."""
+    return None if text == "none" else text if text == "auto" else side(text)
 
 
-def _region(text: str) -> tuple[int, int, int, int]:
+def region(text: str) -> tuple[int, int, int, int]:
+    """X,Y,W,H."""
     parts = text.split(",")
     if len(parts) != 4:
         raise argparse.ArgumentTypeError("must be four numbers, X,Y,W,H")
-    return _offset(parts[0]), _offset(parts[1]), _side(parts[2]), _side(parts[3])
+    return offset(parts[0]), offset(parts[1]), side(parts[2]), side(parts[3])
 
 
-def _size(text: str) -> tuple[int, int]:
+def size(text: str) -> tuple[int, int]:
+    """WxH."""
     parts = text.split("x")
     if len(parts) != 2:
         raise argparse.ArgumentTypeError("must be two numbers, WxH")
-    return _side(parts[0]), _side(parts[1])
+    return side(parts[0]), side(parts[1])

@@ -17,7 +17,7 @@ from cca_runtime.cli.failures import explain_failure
 from cca_runtime.cli.inputs import STANDARD
 from cca_runtime.cli.places import is_folder
 from cca_runtime.cli.reading import read_input
-from cca_runtime.division import division_of
+from cca_runtime.division import tiles_of
 from cca_runtime.streams import NO_LIMIT, parse
 
 
@@ -72,13 +72,12 @@ def _describe_tiles(info: StreamInfo) -> dict[str, Any] | None:
     if info.tiling is None:
         return None
     window_width, window_height, columns, rows = info.tiling
-    picture = division_of(info).picture
-    width, height = window_width * columns, window_height * rows
+    across, down = tiles_of(info)
     return {
-        "across": -(-picture.width // width),
-        "down": -(-picture.height // height),
-        "width": width,
-        "height": height,
+        "across": across,
+        "down": down,
+        "width": window_width * columns,
+        "height": window_height * rows,
         "window_width": window_width,
         "window_height": window_height,
     }

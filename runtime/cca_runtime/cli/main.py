@@ -9,6 +9,8 @@ from cca_console.command import run_command
 from cca_console.console import Console
 
 from cca_runtime.cli.arguments import build_parser
+from cca_runtime.cli.failures import explain_failure
+from cca_runtime.cli.verbs import find_verbs
 from cca_runtime.errors import CcaError
 
 
@@ -22,37 +24,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 for a failure, 2 for bad input. Wrong usage leaves
         through `SystemExit(2)`, as argparse does.
     """
-    parser = build_parser()
+    verbs = find_verbs()
+    parser = build_parser(verbs)
     options = parser.parse_args(arguments)
     if options.command is None and not options.version:
-        parser.error("a command is required: encode, decode, info, verify or bench")
+        parser.error(f"a command is required: {', '.join(verbs)}")
     console = Console("cca-run")
 
     def work() -> int:
         try:
             return _run(options, console)
         except CcaError as error:
-            console.error(str(error))
-            return error.exit_code
+            code, message = explain_failure(console, error)
+            console.error(message)
+            return code
 
     return run_command(console, work)
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    """Run a command: each brings numpy and an engine along, so only the one that is asked for."""
     if options.version:
         from cca_runtime import __version__
 
         console.report(f"cca-run {__version__}")
         return 0
-    if options.command == "encode":
-        from cca_runtime.cli.encode import run
-    elif options.command == "decode":
-        from cca_runtime.cli.decode import run
-    elif options.command == "info":
-        from cca_runtime.cli.info import run
-    elif options.command == "bench":
-        from cca_runtime.cli.bench import run
-    else:
-        from cca_runtime.cli.verify import run
-    return run(options, console)
+    code: int = options.run(options, console)
+    return code

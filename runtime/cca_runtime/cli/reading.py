@@ -12,11 +12,8 @@ from cca_core import DEFAULT_MAX_PIXELS
 
 from cca_runtime.cli.inputs import STANDARD
 from cca_runtime.errors import BadInputError
+from cca_runtime.sources import most_file_bytes
 
-_BYTES_PER_PIXEL = 8
-"""Of the largest pixels there are, 16-bit RGBA."""
-_BYTES_BESIDE = 64 << 20
-"""Room for metadata."""
 _CHUNK = 1 << 20
 
 
@@ -31,7 +28,7 @@ def read_input(name: str, max_pixels: int | None = None) -> bytes:
     Raises:
         BadInputError: It is missing, cannot be read, or is too long.
     """
-    limit = _BYTES_PER_PIXEL * (max_pixels or DEFAULT_MAX_PIXELS) + _BYTES_BESIDE
+    limit = most_file_bytes(max_pixels or DEFAULT_MAX_PIXELS)
     try:
         if name == STANDARD:
             if sys.stdin is None:

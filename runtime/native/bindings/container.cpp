@@ -172,7 +172,7 @@ std::tuple<std::uint32_t, std::uint32_t> padded_size(std::int64_t width, std::in
 }
 
 std::optional<std::tuple<int, int, int, int>> choose(std::int64_t width, std::int64_t height,
-                                                      std::uint32_t tile_side) {
+                                                     std::uint32_t tile_side) {
     StreamInfo info;
     info.width = to_field<std::uint16_t>(width, "width");
     info.height = to_field<std::uint16_t>(height, "height");

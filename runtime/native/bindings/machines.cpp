@@ -105,34 +105,44 @@ void fill(const Step& step, nb::handle fetched) {
     std::memcpy(step.target.data(), buffer.elements<std::byte>().data(), step.target.size());
 }
 
-// Does a worker's next step with a host's methods. False at the end.
+// Does a step with a host's methods. False at the end.
+bool do_with(const Step& step, nb::handle self, nb::handle host) {
+    switch (step.kind) {
+        case StepKind::kUpload:
+            if (step.source.empty()) {
+                host.attr("allocate")(step.slot, name_of(step.dtype), to_python(step.shape));
+            } else {
+                host.attr("upload")(step.slot, array_of(step, self));
+            }
+            return true;
+        case StepKind::kRun:
+            host.attr("run")(step.graph, bindings(step.inputs), bindings(step.outputs));
+            return true;
+        case StepKind::kDownload:
+            fill(step, host.attr("download")(step.slot));
+            return true;
+        case StepKind::kFree:
+            host.attr("free")(step.slot);
+            return true;
+        case StepKind::kDone:
+            break;
+    }
+    return false;
+}
+
+// Does a worker's next step. False at the end.
 bool do_step(Machine& machine, nb::handle self, std::uint32_t worker, nb::handle host) {
     const Step* step = nullptr;
     {
         const nb::gil_scoped_release release;
         step = &machine.next(worker);
     }
-    switch (step->kind) {
-        case StepKind::kUpload:
-            if (step->source.empty()) {
-                host.attr("allocate")(step->slot, name_of(step->dtype), to_python(step->shape));
-            } else {
-                host.attr("upload")(step->slot, array_of(*step, self));
-            }
-            return true;
-        case StepKind::kRun:
-            host.attr("run")(step->graph, bindings(step->inputs), bindings(step->outputs));
-            return true;
-        case StepKind::kDownload:
-            fill(*step, host.attr("download")(step->slot));
-            return true;
-        case StepKind::kFree:
-            host.attr("free")(step->slot);
-            return true;
-        case StepKind::kDone:
-            break;
+    try {
+        return do_with(*step, self, host);
+    } catch (...) {  // other workers may be waiting for this one
+        machine.stop();
+        throw;
     }
-    return false;
 }
 
 // An array that owns its pixels.

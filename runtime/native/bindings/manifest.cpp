@@ -1,6 +1,7 @@
 // Manifest for Python, and the structures in it.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -63,6 +64,18 @@ void bind_manifest(nb::module_& module) {
         .def_ro("synthesis", &Manifest::synthesis)
         .def_ro("tables", &Manifest::tables)
         .def_ro("conformance", &Manifest::conformance);
+    module.def(
+        "model_id",
+        [](const std::vector<std::pair<std::string, std::string>>& priors,
+           const std::string& tables) {
+            std::vector<NamedHash> hashes;
+            for (const auto& [name, sha256] : priors) {
+                hashes.push_back({name, sha256});
+            }
+            const Identifier id = identify_model(hashes, tables);
+            return nb::bytes(id.data(), id.size());
+        },
+        "priors"_a, "tables"_a);
     module.def(
         "read_manifest",
         [](nb::handle content) {

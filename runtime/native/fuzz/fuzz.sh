@@ -10,7 +10,7 @@ build=$1
 seconds=$2
 shift 2
 source=$(cd "$(dirname "$0")/../../.." && pwd)
-targets=${*:-"c_api container decode entropy_tables manifest onnx_graph round_trip table_file"}
+targets=${*:-"c_api container decode entropy_tables machines manifest onnx_graph round_trip table_file"}
 
 mkdir -p "$build"
 cmake -S "$source" -B "$build" -DCMAKE_CXX_COMPILER="${CXX:-clang++}" -DCMAKE_BUILD_TYPE=Release \

@@ -12,11 +12,12 @@ namespace {
 
 constexpr std::size_t kFlagsPosition = 5;
 constexpr std::size_t kWidthPosition = 14;
-constexpr std::size_t kFixedBytes = 22;
+constexpr std::size_t kFixedBytes = 23;
 constexpr unsigned kTiledFlag = 16;
 constexpr std::size_t kTilingBytes = 4;
 constexpr std::size_t kFingerprintBytes = 8;
 constexpr std::size_t kChecksumBytes = 4;
+constexpr std::size_t kDigestBytes = 4;
 constexpr int kMaxLengthBytes = 5;
 
 struct Section {
@@ -84,6 +85,9 @@ void reseal(std::span<std::uint8_t> stream) {
             return;
         }
         sections.push_back(*section);
+        if (left > metadata && (flags & 1U) == 0) {  // a payload's, in exact mode
+            position += kDigestBytes;
+        }
     }
     if (position + kChecksumBytes > stream.size()) {
         return;

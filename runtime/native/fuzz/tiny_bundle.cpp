@@ -2,13 +2,14 @@
 
 #include <array>
 #include <span>
+#include <utility>
 
 #include "sha256.hpp"
 
 namespace cca::fuzz {
 namespace {
 
-constexpr int kPriors = 3;
+constexpr int kPriors = 4;
 
 std::string hex_digest(std::span<const std::uint8_t> bytes) {
     return to_hex(sha256(bytes));
@@ -36,11 +37,58 @@ std::string file_entry(const std::string& file, const std::string& sha256, std::
            std::to_string(size);
 }
 
-std::string graph_entry(const std::string& name) {
+// Names of inputs or outputs and, of each, its dtype and shape.
+using Ports = std::vector<std::pair<std::string, std::string>>;
+
+std::string port_entries(const Ports& ports) {
+    std::string text;
+    for (const auto& [name, layout] : ports) {
+        text += (text.empty() ? "\"" : ", \"") + name + "\": " + layout;
+    }
+    return "{" + text + "}";
+}
+
+std::string graph_entry(const std::string& name, const Ports& inputs, const Ports& outputs) {
     return '"' + name + R"(": {)" +
            file_entry("graphs/" + name + ".onnx", hex_digest(tiny_graph(name)),
                       tiny_graph(name).size()) +
-           R"(, "inputs": {"averages": {}}})";
+           R"(, "inputs": )" + port_entries(inputs) + R"(, "outputs": )" + port_entries(outputs) +
+           "}";
+}
+
+std::string layout(const char* dtype, const std::string& shape) {
+    return R"({"dtype": ")" + std::string(dtype) + R"(", "shape": [)" + shape + "]}";
+}
+
+std::string latents(const char* dtype, int channels, const char* more = "") {
+    return layout(dtype, R"("batch", )" + std::to_string(channels) +
+                             R"(, "latent_height", "latent_width")" + more);
+}
+
+std::string y_hat(int channels) {
+    return layout("float32",
+                  std::to_string(channels) + R"(, "batch", "latent_height", "latent_width")");
+}
+
+// A group of 1 channel, then one of 2 in two passes.
+std::string make_graphs() {
+    const std::string image = layout("uint8", R"("batch", "height", "width", 3)");
+    const std::string z_symbols = layout("int32", R"("batch", 1, "hyper_height", "hyper_width")");
+    const std::string means = latents("float32", 2);
+    const std::string indexes = latents("uint8", 2);
+    const std::string symbols = latents("uint8", 2, ", 2");
+    return graph_entry("analysis", {{"image", image}},
+                       {{"y", latents("float32", 3)}, {"z_symbols", z_symbols}}) +
+           ", " + graph_entry("synthesis", {{"y_hat", y_hat(3)}}, {{"image", image}}) + ", " +
+           graph_entry("prior_0", {{"z_symbols", z_symbols}, {"averages", layout("float32", "4")}},
+                       {{"means", latents("float32", 1)}, {"indexes", latents("uint8", 1)}}) +
+           ", " +
+           graph_entry("prior_1", {{"symbols", latents("uint8", 1, ", 2")}},
+                       {{"y_hat", y_hat(1)}, {"means", means}, {"indexes", indexes}}) +
+           ", " +
+           graph_entry("prior_2", {{"symbols", symbols}, {"previous_y_hat", y_hat(1)}},
+                       {{"means", means}, {"indexes", indexes}}) +
+           ", " + graph_entry("prior_3", {{"symbols", symbols}}, {{"y_hat", y_hat(2)}});
 }
 
 }  // namespace
@@ -57,24 +105,24 @@ std::string tiny_graph(const std::string& name) {
 
 TinyBundle make_tiny_bundle(bool exact) {
     std::vector<std::uint8_t> tables = make_tables();
-    std::string graphs = graph_entry("analysis") + ", " + graph_entry("synthesis");
     std::string identity = "cca-model-1\n";
     std::string digests;
     for (int i = 0; i < kPriors; ++i) {
         const std::string name = "prior_" + std::to_string(i);
-        graphs += ", " + graph_entry(name);
         identity += name + " " + hex_digest(tiny_graph(name)) + "\n";
         digests += (i == 0 ? "\"" : ", \"") + name + "\": \"" + hex_digest(name) + '"';
     }
     identity += "tables " + hex_digest(tables) + "\n";
     const std::string mode = exact ? "exact" : "native";
     std::string manifest =
-        R"({"format": "cca-bundle", "version": 3, "name": "tiny", "entropy_mode": ")" + mode +
-        R"(", "architecture": {"latent_channels": 3, "hyper_channels": 1, "group_sizes": [1, 2]}, )"
+        R"({"format": "cca-bundle", "version": 4, "name": "tiny", "entropy_mode": ")" + mode +
+        R"(", "architecture": {"latent_channels": 3, "hyper_channels": 1}, )"
         R"("model_id": ")" +
         hex_digest(identity).substr(0, 16) + R"(", "tables": {)" +
-        file_entry("tables.bin", hex_digest(tables), tables.size()) + R"(}, "graphs": {)" + graphs +
-        "}";
+        file_entry("tables.bin", hex_digest(tables), tables.size()) + R"(}, "graphs": {)" +
+        make_graphs() +
+        R"(}, "coding": [{"channels": 1}, {"channels": 2, "positions": "even"}, )"
+        R"({"channels": 2, "positions": "odd"}, {}])";
     if (exact) {
         manifest += R"(, "conformance": {)" +
                     file_entry("conformance.npz", hex_digest(std::string()), 1) +

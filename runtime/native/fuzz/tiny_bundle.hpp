@@ -15,7 +15,8 @@ struct TinyBundle {
 /// A graph of that name without nodes, as ONNX.
 std::string tiny_graph(const std::string& name);
 
-/// A bundle of two channel groups, of 1 and 2 channels, with one hyper-latent channel.
+/// A bundle of two channel groups, of 1 channel and, in two passes, of 2, with one hyper-latent
+/// channel.
 ///
 /// @param exact  the entropy mode.
 TinyBundle make_tiny_bundle(bool exact);

@@ -101,7 +101,8 @@ BundleFile get_file(const json::Value& entry, std::int64_t most) {
 Graph get_graph(const json::Value& graphs, std::string name) {
     const json::Value& entry = get_object(graphs, name.c_str());
     try {
-        return {std::move(name), {}, parse_signature(entry), std::nullopt};
+        Signature signature = parse_signature(entry);
+        return {std::move(name), {}, std::move(signature), std::nullopt};
     } catch (const BundleError& error) {
         throw BundleError("graph '" + name + "': " + error.what());
     }
@@ -321,19 +322,6 @@ bool get_exact(const json::Value& document) {
     return mode == "exact";
 }
 
-// docs/bundle.md, "Model id".
-Identifier identify(const std::vector<Graph>& priors, const BundleFile& tables) {
-    std::string text = "cca-model-1\n";
-    for (const Graph& prior : priors) {
-        text += prior.name + " " + prior.file.sha256 + "\n";
-    }
-    text += "tables " + tables.sha256 + "\n";
-    const Sha256 digest = sha256({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-    Identifier id;
-    std::copy_n(digest.begin(), id.size(), id.begin());
-    return id;
-}
-
 void check_version(const json::Value& document) {
     if (get_string(document, "format") != "cca-bundle") {
         throw BundleError("'format' is not 'cca-bundle'");
@@ -386,7 +374,11 @@ Manifest read(const json::Value& document) {
         add_graph_files(graphs, !manifest.exact, prior);
     }
     manifest.tables = get_file_at(document, "tables", kMaxTablesBytes, kTablesPath);
-    manifest.model_id = identify(manifest.priors, manifest.tables);
+    std::vector<NamedHash> hashes;
+    for (const Graph& prior : manifest.priors) {
+        hashes.push_back({prior.name, prior.file.sha256});
+    }
+    manifest.model_id = identify_model(hashes, manifest.tables.sha256);
     if (get_string(document, "model_id") != to_hex(manifest.model_id)) {
         throw BundleError("'model_id' is not " + to_hex(manifest.model_id) +
                           ", which its files amount to");

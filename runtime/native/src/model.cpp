@@ -1,5 +1,7 @@
 #include "cca/model.hpp"
 
+#include <algorithm>
+
 #include "cca/error.hpp"
 #include "cca/onnx_graph.hpp"
 #include "sha256.hpp"
@@ -17,6 +19,18 @@ void check_file(const BundleFile& file, BytesView content) {
             throw BundleError(file.path + ": " + error.what());
         }
     }
+}
+
+Identifier identify_model(std::span<const NamedHash> priors, std::string_view tables_sha256) {
+    std::string text = "cca-model-1\n";
+    for (const NamedHash& prior : priors) {
+        text += prior.name + " " + prior.sha256 + "\n";
+    }
+    text += "tables " + std::string(tables_sha256) + "\n";
+    const Sha256 digest = sha256({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+    Identifier id;
+    std::copy_n(digest.begin(), id.size(), id.begin());
+    return id;
 }
 
 Model open_model(BytesView manifest_content, BytesView tables_content) {

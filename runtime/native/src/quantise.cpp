@@ -29,7 +29,8 @@ void quantise(std::span<const float> latents, std::span<const float> means,
     for (std::size_t i = 0; i < symbols.size(); ++i) {
         const float residual = latents[i] - means[i];
         finite &= std::fabs(residual) <= FLT_MAX;
-        // The limits are integers, so that clipping may come first. What is not a number becomes one.
+        // The limits are integers, so that clipping may come first. What is not a number becomes
+        // one.
         const float clipped = std::min(32767.0F, std::max(-32768.0F, residual));
         symbols[i] = static_cast<std::int32_t>(round_to_nearest(clipped));
     }

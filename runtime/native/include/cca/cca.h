@@ -500,6 +500,10 @@ CCA_API cca_status cca_decoder_picture(const cca_decoder* decoder, size_t index,
  * CCA_ERROR_ARGUMENT, _STATE. */
 CCA_API cca_status cca_decoder_mismatches(const cca_decoder* decoder, uint64_t* count);
 
+/* Ends the work early, for a host that cannot do a step or is no longer asked to: workers that wait
+ * come back with CCA_ERROR_STATE, and none has another step. May be called by any thread. */
+CCA_API void cca_decoder_stop(cca_decoder* decoder);
+
 CCA_API void cca_decoder_free(cca_decoder* decoder);
 
 /* Decodes with one worker and a host that is given as functions.
@@ -566,6 +570,9 @@ CCA_API cca_status cca_encoder_stream(const cca_encoder* encoder, size_t index, 
  * CCA_ERROR_ARGUMENT, _STATE. */
 CCA_API cca_status cca_encoder_reconstruction(const cca_encoder* encoder, size_t index,
                                               cca_view* pixels);
+
+/* As cca_decoder_stop(). */
+CCA_API void cca_encoder_stop(cca_encoder* encoder);
 
 CCA_API void cca_encoder_free(cca_encoder* encoder);
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cca/container.hpp"
@@ -63,7 +64,7 @@ struct Manifest {
     Graph synthesis;
     BundleFile tables;
     std::optional<Conformance> conformance;  ///< in exact mode
-    CodingPlan plan;  ///< refers to `priors`
+    CodingPlan plan;                         ///< refers to `priors`
 
     // A manifest may be moved, which leaves the graphs where they are, but not copied.
     Manifest() = default;
@@ -93,6 +94,16 @@ Manifest parse_manifest(BytesView content);
 ///
 /// @throws BundleError naming what is wrong.
 Manifest parse_coding(BytesView content);
+
+/// A file's SHA-256 in hexadecimal, under the name of its graph.
+struct NamedHash {
+    std::string name;
+    std::string sha256;
+};
+
+/// The model id of a bundle with these prior graphs, in the order in which they run
+/// (docs/bundle.md, "Model id").
+Identifier identify_model(std::span<const NamedHash> priors, std::string_view tables_sha256);
 
 /// Throws BundleError unless `content` has the size and SHA-256 of `file` and, if that is a graph,
 /// check_graph() has nothing against it.

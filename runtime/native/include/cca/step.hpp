@@ -21,6 +21,7 @@ inline constexpr std::size_t size_of(DType dtype) noexcept {
 class Shape {
   public:
     static constexpr std::size_t kMaxRank = 5;
+    static constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 60;
 
     Shape() = default;
     Shape(std::initializer_list<std::uint64_t> sizes) {
@@ -35,10 +36,8 @@ class Shape {
     std::size_t rank() const noexcept { return rank_; }
     std::uint64_t operator[](std::size_t axis) const noexcept { return sizes_[axis]; }
     const std::uint64_t* data() const noexcept { return sizes_.data(); }
+    /// At most kMaxElements, which no host can hold.
     std::uint64_t elements() const noexcept;
-
-    /// The shape of `rows` rows of this.
-    Shape with_rows(std::uint64_t rows) const noexcept;
 
     bool operator==(const Shape&) const = default;
 

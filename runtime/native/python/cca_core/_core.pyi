@@ -589,6 +589,15 @@ class Manifest:
     @property
     def conformance(self) -> Conformance | None: ...
 
+def model_id(priors: Sequence[tuple[str, str]], tables: str) -> bytes:
+    """The model id of a bundle (docs/bundle.md, "Model id"), 8 bytes.
+
+    Args:
+        priors: Name and SHA-256, in hexadecimal, of each prior graph's file, in the order in
+            which they run.
+        tables: SHA-256 of `tables.bin`.
+    """
+
 def read_manifest(content: Buffer) -> Manifest:
     """Read the content of a `manifest.json`, at most 1 MiB.
 

@@ -86,6 +86,12 @@ cca_status cca_decoder_mismatches(const cca_decoder* decoder, uint64_t* count) {
     });
 }
 
+void cca_decoder_stop(cca_decoder* decoder) {
+    if (decoder != nullptr) {
+        decoder->machine.stop();
+    }
+}
+
 void cca_decoder_free(cca_decoder* decoder) {
     delete decoder;
 }

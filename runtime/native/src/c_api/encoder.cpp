@@ -88,6 +88,12 @@ cca_status cca_encoder_reconstruction(const cca_encoder* encoder, size_t index, 
     });
 }
 
+void cca_encoder_stop(cca_encoder* encoder) {
+    if (encoder != nullptr) {
+        encoder->machine.stop();
+    }
+}
+
 void cca_encoder_free(cca_encoder* encoder) {
     delete encoder;
 }

@@ -66,22 +66,31 @@ const cca_step* StepTranslator::next(Machine& machine, std::uint32_t number) {
     Worker& worker = workers_[number];
     const Turn turn(worker.busy);
     const Step& step = machine.next(number);
-    to_c(step.inputs, worker.inputs);
-    to_c(step.outputs, worker.outputs);
-    worker.step = {};
-    worker.step.kind = to_c(step.kind);
-    worker.step.slot = step.slot;
-    worker.step.tensor = to_c(step.dtype, step.shape);
-    worker.step.source = step.source.data();
-    worker.step.target = step.target.data();
-    worker.step.size = step.shape.elements() * size_of(step.dtype);
-    worker.step.graph = step.graph;
-    worker.step.input_count = static_cast<std::uint32_t>(worker.inputs.size());
-    worker.step.output_count = static_cast<std::uint32_t>(worker.outputs.size());
-    worker.step.inputs = worker.inputs.data();
-    worker.step.outputs = worker.outputs.data();
-    worker.done = step.kind == StepKind::kDone;
+    try {
+        worker.translate(step);
+    } catch (...) {  // no memory: the step is lost
+        machine.stop();
+        throw;
+    }
     return &worker.step;
+}
+
+void StepTranslator::Worker::translate(const Step& from) {
+    to_c(from.inputs, inputs);
+    to_c(from.outputs, outputs);
+    step = {};
+    step.kind = to_c(from.kind);
+    step.slot = from.slot;
+    step.tensor = to_c(from.dtype, from.shape);
+    step.source = from.source.data();
+    step.target = from.target.data();
+    step.size = from.shape.elements() * size_of(from.dtype);
+    step.graph = from.graph;
+    step.input_count = static_cast<std::uint32_t>(inputs.size());
+    step.output_count = static_cast<std::uint32_t>(outputs.size());
+    step.inputs = inputs.data();
+    step.outputs = outputs.data();
+    done = from.kind == StepKind::kDone;
 }
 
 void StepTranslator::require_done() const {

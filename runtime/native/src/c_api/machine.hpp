@@ -35,6 +35,8 @@ class StepTranslator {
         cca_step step{};
         std::vector<cca_binding> inputs;
         std::vector<cca_binding> outputs;
+
+        void translate(const Step& from);
     };
 
     std::deque<Worker> workers_;
@@ -60,6 +62,11 @@ Options read_options(const Options* from) {
         }
     }
     std::memcpy(&options, from, std::min(size, sizeof(Options)));
+    if constexpr (requires { options.reserved; }) {
+        if (options.reserved != 0) {
+            throw Refusal(CCA_ERROR_ARGUMENT, "'reserved' is not 0");
+        }
+    }
     return options;
 }
 

@@ -223,6 +223,8 @@ Steps DecoderMachine::decode_whole(Slots& slots) {
 Steps DecoderMachine::decode_tile(std::uint32_t number, Slots& slots) {
     try {
         co_await read_tile(number, slots);
+    } catch (const LimitError&) {  // the host's, not the tile's
+        throw;
     } catch (const StreamError& error) {
         throw StreamError(grid_.name_tile(number) + ": " + error.what());
     } catch (const InexactError& error) {

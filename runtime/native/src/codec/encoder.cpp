@@ -45,6 +45,19 @@ StreamInfo describe(const Manifest& manifest, PictureView& picture, const Encode
                          " pixels: raise max_pixels to " + std::to_string(pixels) +
                          ", which counts its padding, to encode it");
     }
+    if (count_payloads(info) > options.limits.max_tiles) {
+        throw LimitError("the picture would have more than " +
+                         std::to_string(options.limits.max_tiles) +
+                         " tiles: raise max_tiles, or choose larger tiles");
+    }
+    const auto size = [](const std::optional<Bytes>& section) {
+        return section ? std::uint64_t{section->size()} : 0;
+    };
+    if (size(info.icc) + size(info.exif) + size(info.xmp) > options.limits.max_metadata) {
+        throw LimitError("the metadata have more than " +
+                         std::to_string(options.limits.max_metadata) +
+                         " bytes: raise max_metadata, or leave some out");
+    }
     return info;
 }
 

@@ -3,6 +3,13 @@
 #include "cca/error.hpp"
 
 namespace cca {
+namespace {
+
+[[noreturn]] void throw_stopped() {
+    throw StateError("this machine was stopped, or an earlier step of it failed");
+}
+
+}  // namespace
 
 Machine::Machine(std::uint32_t workers, std::uint64_t most_bytes) {
     for (std::uint32_t i = 0; i < workers; ++i) {
@@ -13,6 +20,7 @@ Machine::Machine(std::uint32_t workers, std::uint64_t most_bytes) {
 const Step& Machine::next(std::uint32_t number) {
     Worker& worker = workers_.at(number);
     try {
+        require_sound();
         while (worker.steps || begin_task(worker)) {
             if (const Step* const step = worker.steps->next(worker.progress)) {
                 return *step;
@@ -21,14 +29,14 @@ const Step& Machine::next(std::uint32_t number) {
         }
         return last_;
     } catch (...) {
-        fail();
+        stop();
         throw;
     }
 }
 
 bool Machine::begin_task(Worker& worker) {
     std::unique_lock lock(turn_);
-    while (!done_ && !failed_ && tasks_.empty()) {
+    while (!done_ && !stopped_ && tasks_.empty()) {
         if (under_way_ > 0) {
             changed_.wait(lock);
         } else if (!begin_phase(tasks_)) {
@@ -36,8 +44,8 @@ bool Machine::begin_task(Worker& worker) {
         }
         changed_.notify_all();
     }
-    if (failed_) {
-        throw StateError("an earlier step of this machine failed");
+    if (stopped_) {
+        throw_stopped();
     }
     if (tasks_.empty()) {
         return false;
@@ -58,10 +66,18 @@ void Machine::end_task(Worker& worker) {
     changed_.notify_all();
 }
 
-void Machine::fail() {
+void Machine::stop() {
     const std::lock_guard lock(turn_);
-    failed_ = true;
+    stopped_ = true;
     changed_.notify_all();
+}
+
+// A step that failed cannot be taken up again.
+void Machine::require_sound() {
+    const std::lock_guard lock(turn_);
+    if (stopped_) {
+        throw_stopped();
+    }
 }
 
 }  // namespace cca

@@ -37,15 +37,16 @@ class Machine {
     /// @throws whatever goes wrong; then no worker has another step.
     const Step& next(std::uint32_t worker);
 
+    /// Ends the work: no worker has another step, and those that wait come back with a StateError.
+    /// May be called while others are in next().
+    void stop();
+
   protected:
     using Task = std::function<Steps(Slots&)>;
 
     /// Fills in the tasks of the next phase. False when there is none; called again for an empty
     /// phase. All tasks so far are done, and no other thread is in the machine.
     virtual bool begin_phase(std::deque<Task>& tasks) = 0;
-
-    /// Held while something is touched that tasks of a phase share.
-    std::mutex& shared() noexcept { return shared_; }
 
   private:
     struct Worker {
@@ -59,16 +60,15 @@ class Machine {
 
     bool begin_task(Worker& worker);
     void end_task(Worker& worker);
-    void fail();
+    void require_sound();
 
     std::deque<Worker> workers_;
-    std::mutex shared_;
     std::mutex turn_;  // of what follows
     std::condition_variable changed_;
     std::deque<Task> tasks_;
     std::uint32_t under_way_ = 0;
     bool done_ = false;
-    bool failed_ = false;
+    bool stopped_ = false;
     Step last_;
 };
 

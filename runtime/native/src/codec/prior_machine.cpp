@@ -20,10 +20,7 @@ class KnownSymbols : public GroupCoder {
   public:
     KnownSymbols(const Manifest& manifest, const Part& part, std::span<std::int32_t> symbols,
                  std::span<const float> latents)
-        : channels_(manifest.latent_channels),
-          part_(part),
-          symbols_(symbols),
-          latents_(latents) {}
+        : channels_(manifest.latent_channels), part_(part), symbols_(symbols), latents_(latents) {}
 
     bool reads_means() const noexcept override { return !latents_.empty(); }
 
@@ -32,8 +29,7 @@ class KnownSymbols : public GroupCoder {
         const PlaneSize size = part_.latents();
         const std::size_t count = group.channels.count * size.area();
         for (std::size_t n = 0; n < part_.batch; ++n) {
-            const std::size_t first =
-                (n * channels_ + group.channels.first) * size.area();
+            const std::size_t first = (n * channels_ + group.channels.first) * size.area();
             const std::span<std::int32_t> known = symbols_.subspan(first, count);
             const std::span<std::int32_t> own = symbols.subspan(n * count, count);
             if (!latents_.empty()) {
@@ -91,8 +87,8 @@ std::unique_ptr<PriorMachine> PriorMachine::on_latents(const Manifest& manifest,
                                                        std::vector<std::int32_t> z_symbols,
                                                        std::vector<float> latents) {
     std::vector<std::int32_t> symbols(latents.size());
-    return std::unique_ptr<PriorMachine>(new PriorMachine(
-        manifest, part, std::move(z_symbols), std::move(symbols), std::move(latents)));
+    return std::unique_ptr<PriorMachine>(new PriorMachine(manifest, part, std::move(z_symbols),
+                                                          std::move(symbols), std::move(latents)));
 }
 
 bool PriorMachine::begin_phase(std::deque<Task>& tasks) {

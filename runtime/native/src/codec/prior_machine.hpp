@@ -23,15 +23,15 @@ class PriorMachine : public Machine {
     /// @param symbols    int32 [N, M, h, w]; both with values of an int16.
     /// @throws std::invalid_argument if sizes do not fit or a symbol is out of range.
     static std::unique_ptr<PriorMachine> on_symbols(const Manifest& manifest, const Part& part,
-                                   std::vector<std::int32_t> z_symbols,
-                                   std::vector<std::int32_t> symbols);
+                                                    std::vector<std::int32_t> z_symbols,
+                                                    std::vector<std::int32_t> symbols);
 
     /// With symbols as an encoder rounds them.
     ///
     /// @param latents  float [N, M, h, w].
     static std::unique_ptr<PriorMachine> on_latents(const Manifest& manifest, const Part& part,
-                                   std::vector<std::int32_t> z_symbols,
-                                   std::vector<float> latents);
+                                                    std::vector<std::int32_t> z_symbols,
+                                                    std::vector<float> latents);
 
     /// Symbols of all channel groups, int32 [N, M, h, w]; complete when all steps are done.
     const std::vector<std::int32_t>& symbols() const noexcept { return symbols_; }

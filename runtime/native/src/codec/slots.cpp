@@ -10,7 +10,7 @@ namespace cca {
 SlotId Slots::take(std::uint64_t bytes, Buffer content) {
     if (bytes > most_bytes_ - bytes_) {
         throw LimitError("this takes tensors of more than " + std::to_string(most_bytes_) +
-                         " bytes: raise max_memory, or decode a region");
+                         " bytes: raise max_tensor_bytes, or decode a region");
     }
     if (free_.empty()) {
         entries_.emplace_back();
@@ -45,7 +45,8 @@ Step Slots::allocate(DType dtype, const Shape& shape) {
 Step Slots::free(SlotId slot) {
     Entry& entry = entries_[slot];
     bytes_ -= entry.bytes;
-    // What the host reads stays until it has done this step, and is gone with the next tensor.
+    // What the host reads stays until it has done this step, and is gone with the next one.
+    retired_ = std::exchange(entry.content, {});
     free_.push_back(slot);
     Step step;
     step.kind = StepKind::kFree;

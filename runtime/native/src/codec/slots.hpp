@@ -71,6 +71,7 @@ class Slots {
 
     std::vector<Entry> entries_;
     std::vector<SlotId> free_;
+    Buffer retired_;  // of the slot that was freed last
     std::uint64_t most_bytes_;
     std::uint64_t bytes_ = 0;
 };

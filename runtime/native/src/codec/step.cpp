@@ -14,15 +14,13 @@ void Shape::push_back(std::uint64_t size) {
 std::uint64_t Shape::elements() const noexcept {
     std::uint64_t product = 1;
     for (std::size_t axis = 0; axis < rank_; ++axis) {
+        // A hostile manifest may claim any sizes: more than a host can hold is more than any limit.
+        if (sizes_[axis] != 0 && product > kMaxElements / sizes_[axis]) {
+            return kMaxElements;
+        }
         product *= sizes_[axis];
     }
     return product;
-}
-
-Shape Shape::with_rows(std::uint64_t rows) const noexcept {
-    Shape shape = *this;
-    shape.sizes_[0] = rows;
-    return shape;
 }
 
 }  // namespace cca

@@ -1,0 +1,32 @@
+"""`cca-run info`: what it is called with."""
+
+from __future__ import annotations
+
+import argparse
+
+from cca_console.arguments import Parser, file_name
+from cca_console.console import Console
+
+PLACE = 3
+SUMMARY = "describe files and bundles"
+DESCRIPTION = """\
+Describe .cca files and model bundles, without decoding anything."""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The command's arguments."""
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=file_name,
+        metavar="FILE|BUNDLE",
+        help=".cca file, bundle, or model name",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Run the command, which brings numpy and an engine along. Returns the exit code."""
+    from cca_runtime.cli.info import run as run_info
+
+    return run_info(options, console)
