@@ -14,7 +14,6 @@ from cca_runtime.codec import Codec
 from cca_runtime.conformance import verify
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.plans import plan_options
-from cca_runtime.stopwatch import Stopwatch
 from numpy.typing import NDArray
 
 pytestmark = pytest.mark.gpu
@@ -52,11 +51,9 @@ def analysis_on_the_cpu(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
         name: str,
         inputs: dict[str, Tensor],
         into: Mapping[str, Tensor] | None = None,
-        *,
-        watch: Stopwatch,
     ) -> dict[str, Tensor]:
         if name != "analysis":
-            return run(graphs, name, inputs, into, watch=watch)
+            return run(graphs, name, inputs, into)
         engine = graphs._engine
         images = engine.to_host(inputs["image"])
         each = [analysis.run({"image": image[None]}) for image in images]
