@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 from cca_core import DEFAULT_MAX_PIXELS, DecoderMachine, EncoderMachine, Model, StreamInfo
 from cca_engines import Engine, EngineError, fingerprint, fingerprint_backend
 from cca_engines.forked import Origin
-from cca_engines.host import HostMemory
 
 from cca_runtime.arguments import (
     BY_SIZE,
@@ -104,7 +103,7 @@ class Codec:
         self._turn = threading.Lock()
         self._memory = MemoryLedger()
         # What takes memory on a device is up to its engine.
-        self._in_host_memory = isinstance(engine, HostMemory)
+        self._in_host_memory = engine.capabilities.host_memory
 
     def __reduce__(self) -> tuple[Callable[..., Codec], tuple[object, ...]]:
         """To pickle and to copy: what `load` opens it again from, wherever that is.
@@ -350,12 +349,12 @@ class Codec:
         # A float prior's results may depend on the number of threads.
         if self.workers == 1 or self.bundle.entropy_mode != "exact":
             return self._hosts
-        engine = self.engine.among(self.workers)
+        engine = self.engine.concurrency(self.workers)
         if engine is self.engine:
             return self._hosts
         if engine is None:
             with self._hosts.take() as host:
-                return HostPool(host.twin(), 1)
+                return HostPool(host.new_context(), 1)
         host = EngineHost(engine, GraphRunner(self.bundle, engine))
         self._check(host)
         return HostPool(host, self.workers)
@@ -496,7 +495,8 @@ class Codec:
             if isinstance(item, CcaError) or self.bundle.entropy_mode != "exact":
                 return 1
             own = division(item)
-            return min(self.engine.batch, max(1, _BATCH_PIXELS // own.pixels)) if own.whole else 1
+            most = self.engine.capabilities.batch
+            return min(most, max(1, _BATCH_PIXELS // own.pixels)) if own.whole else 1
 
         def work(batch: Sequence[_Item | CcaError]) -> list[_Coded | CcaError]:
             return code_or_explain(batch, code)

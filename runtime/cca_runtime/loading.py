@@ -14,6 +14,7 @@ from cca_engines import (
     Precision,
     engines_by_speed,
     open_engine,
+    third_party_engines,
 )
 
 from cca_runtime.arguments import BY_SIZE, MOST_THREADS, named, show, whole_number
@@ -99,6 +100,8 @@ def load(
         bundle = open_bundle(path_or_name)
         if engine != FASTEST:
             return opened(engine)
+        for name in third_party_engines():
+            _log.info("engine %s is not tried, its speed is unknown: ask for it by name", name)
         *faster, surest = engines_by_speed()
         for name in faster:
             try:
