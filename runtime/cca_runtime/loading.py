@@ -17,7 +17,7 @@ from cca_engines import (
     third_party_engines,
 )
 
-from cca_runtime.arguments import BY_SIZE, MOST_THREADS, named, show, whole_number
+from cca_runtime.arguments import BY_SIZE, MOST_THREADS, named, show, true_or_false, whole_number
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.codec import WORKERS, Codec, Reopening
 from cca_runtime.errors import BadInputError, FailureError, only_cca_errors
@@ -39,6 +39,7 @@ def load(
     workers: int = WORKERS,
     tile: int | str | None = BY_SIZE,
     trust_plans: bool = False,
+    keep_going: bool = False,
 ) -> Codec:
     """Open a model.
 
@@ -62,6 +63,8 @@ def load(
             None: every picture in one piece. What is decoded is as the stream says.
         trust_plans: Whether plans inside the bundle may be used, for engines that have them.
             They are code: trust them as you would trust a program.
+        keep_going: Decode a picture even if its latents are not those that the encoder had, which
+            `Decoded.notes` then says. Without, it is a FailureError.
 
     Raises:
         BadInputError: No such bundle, or it is broken; an argument is of another kind, or out
@@ -76,8 +79,7 @@ def load(
         named(precision, "the precision")
     if threads is not None:
         threads = whole_number(threads, "threads", 1, MOST_THREADS)
-    if not isinstance(trust_plans, bool):  # "no" is not to mean yes
-        raise BadInputError(f"trust_plans must be True or False, and is {show(trust_plans)}")
+    true_or_false(trust_plans, "trust_plans")
     settings: dict[str, Any] = {
         "precision": precision,
         "threads": threads,
@@ -91,6 +93,7 @@ def load(
             max_pixels=max_pixels,
             workers=workers,
             tile=tile,
+            keep_going=keep_going,
             reopening=Reopening(_reopen, settings),
         )
         codec.check_engine()
