@@ -65,7 +65,7 @@ MANIFEST_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "boolean group": (lambda m: m["coding"][0].update(channels=True), "'channels' .* no integer"),
     "half a group": (
         lambda m: m["coding"][0].update(positions="even"),
-        "y_hat of no coded channel",
+        "of no coded channel",
     ),
     "other half": (lambda m: m["coding"][0].update(positions="left"), "neither even nor odd"),
     "exact without vectors": (
