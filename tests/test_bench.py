@@ -74,9 +74,10 @@ def test_every_second_has_its_stage(
     assert (measured.width, measured.height) == (64, 70)
     assert measured.stream_bytes == len(default_codec.encode(photograph_like(64, 70)))
     idle = {"read": 0, "coder": 0, "write": 0, "driver": 0}
-    # What comes back: y and hyper-latent symbols; indexes, and for the encoder means; the image.
-    encode = {"analysis": 1.25, **dict.fromkeys(PRIORS[:-1], 1.25), PRIORS[-1]: 1}
-    decode = {**dict.fromkeys(PRIORS[:-1], 1.125), PRIORS[-1]: 1, "synthesis": 1.125}
+    # What comes back: y and hyper-latent symbols; indexes, and for the encoder means; the image;
+    # y_hat, for its digest, when all graphs are under way.
+    encode = {"analysis": 1.25, **dict.fromkeys(PRIORS[:-1], 1.25), PRIORS[-1]: 1.125}
+    decode = {**dict.fromkeys(PRIORS[:-1], 1.125), PRIORS[-1]: 1, "synthesis": 1.25}
     # What is sent: the averages' factors, hyper-latent symbols, the groups'; and the image.
     assert measured.encode == [{**encode, **idle, "transfer": (3 + GROUPS) * 0.0625}] * 2
     assert measured.decode == [{**decode, **idle, "transfer": (2 + GROUPS) * 0.0625}] * 2

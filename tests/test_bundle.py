@@ -35,12 +35,15 @@ def test_a_copied_bundle_is_the_same_model(bundle: Path) -> None:
 MANIFEST_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "other format": (lambda m: m.update(format="zip"), "'format'"),
     "older version": (lambda m: m.update(version=1), "version 1 is not supported.*export"),
-    "newer version": (lambda m: m.update(version=4), "version 4 is not supported"),
+    "newer version": (lambda m: m.update(version=5), "version 5 is not supported"),
     "version as text": (lambda m: m.update(version="1"), "'version'"),
     "other mode": (lambda m: m.update(entropy_mode="psychic"), "neither exact nor native"),
     "no graphs": (lambda m: m.pop("graphs"), "'graphs'"),
     "missing graph": (lambda m: m["graphs"].pop("prior_1"), "prior_1"),
-    "unknown graph": (lambda m: m["graphs"].update(prior_9={}), "unknown ones for"),
+    "unknown graph": (
+        lambda m: m["graphs"].update(prior_9={}),
+        "others than analysis, synthesis and one for each entry of 'coding'",
+    ),
     "path outside": (
         lambda m: m["graphs"]["prior_0"].update(file="../../etc/passwd"),
         "no usable path",
@@ -56,12 +59,15 @@ MANIFEST_ERRORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda m: m["graphs"]["analysis"].update(bytes=1 << 40),
         "'bytes' is 10995",
     ),
-    "groups": (lambda m: m["architecture"].update(group_sizes=[1, 2]), "do not add up"),
-    "negative group": (
-        lambda m: m["architecture"].update(group_sizes=[-1, 97]),
-        "'group_sizes' is -1",
+    "no coding": (lambda m: m.pop("coding"), "'coding' is missing"),
+    "groups": (lambda m: m["coding"][0].update(channels=1), "prior_0.*'means' of its channel"),
+    "negative group": (lambda m: m["coding"][0].update(channels=-1), "'channels' is -1"),
+    "boolean group": (lambda m: m["coding"][0].update(channels=True), "'channels' .* no integer"),
+    "half a group": (
+        lambda m: m["coding"][0].update(positions="even"),
+        "of no coded channel",
     ),
-    "boolean group": (lambda m: m["architecture"].update(group_sizes=[True]), "no integer"),
+    "other half": (lambda m: m["coding"][0].update(positions="left"), "neither even nor odd"),
     "exact without vectors": (
         lambda m: (m.update(entropy_mode="exact"), m.pop("conformance", None)),
         "'conformance' is missing",
@@ -213,8 +219,8 @@ def test_bad_tables_are_an_error(bundle: Path, case: str) -> None:
 def test_tables_of_another_number_of_channels_are_an_error(bundle: Path) -> None:
     gaussian, hyper_latents = read_table_file((bundle / "tables.bin").read_bytes())
     put_file(bundle, "tables", write_table_file([gaussian, hyper_latents[:-1]]))
-    with pytest.raises(BadInputError, match="47 hyper-latent tables, the manifest says 48"):
-        open_bundle(bundle).read_tables()
+    with pytest.raises(BadInputError, match=r"tables\.bin: .*47 hyper-latent channels, .* 48"):
+        open_bundle(bundle).read_model()
 
 
 def test_a_graph_that_is_no_graph_is_one_clear_error(bundle: Path) -> None:

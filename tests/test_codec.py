@@ -21,14 +21,12 @@ from cca_engines import (
     registry,
 )
 from cca_engines.onnxruntime import OnnxRuntimeEngine, OnnxRuntimeGraph
-from cca_runtime import BadInputError, Decoded, FailureError, StreamError
-from cca_runtime import codec as codec_module
+from cca_runtime import BadInputError, Decoded, FailureError, StreamError, loading
 from cca_runtime.bundle import open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import Picture
-from cca_runtime.stopwatch import Stopwatch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -114,6 +112,7 @@ def test_another_models_stream_is_refused_by_name(
         model_id=b"\x01" * 8,
         entropy_mode=info.entropy_mode,
         fingerprint=info.fingerprint,
+        digests=info.digests,
     )
     with pytest.raises(BadInputError, match="made with model 0101010101010101"):
         default_codec.decode(write_stream(foreign, payload))
@@ -175,12 +174,10 @@ def y_hat_of(codec: Codec, stream: bytes, monkeypatch: pytest.MonkeyPatch) -> ND
     seen = []
     run = GraphRunner.run
 
-    def spy(
-        self: GraphRunner, name: str, inputs: dict[str, Any], *rest: Any, watch: Stopwatch
-    ) -> dict[str, Any]:
+    def spy(self: GraphRunner, name: str, inputs: dict[str, Any], *rest: Any) -> dict[str, Any]:
         if name == "synthesis":
             seen.append(codec.engine.to_host(inputs["y_hat"]))
-        return run(self, name, inputs, *rest, watch=watch)
+        return run(self, name, inputs, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(GraphRunner, "run", spy)
@@ -355,9 +352,7 @@ def test_pictures_that_cannot_be_stored_are_errors_in_their_place(default_codec:
 def test_auto_is_the_fastest_engine_that_works(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(
-        codec_module, "engines_by_speed", lambda: ["abacus", "openvino", "onnxruntime"]
-    )
+    monkeypatch.setattr(loading, "engines_by_speed", lambda: ["abacus", "openvino", "onnxruntime"])
     with caplog.at_level("INFO", logger="cca_runtime"):
         assert cca_runtime.load(engine="auto").engine.name == "openvino"
     assert caplog.messages == [
@@ -367,7 +362,7 @@ def test_auto_is_the_fastest_engine_that_works(
 
 
 def test_auto_is_the_default_engine_where_no_other_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec_module, "engines_by_speed", lambda: ["abacus", "onnxruntime"])
+    monkeypatch.setattr(loading, "engines_by_speed", lambda: ["abacus", "onnxruntime"])
     assert cca_runtime.load(engine="auto").engine.name == "onnxruntime"
 
 

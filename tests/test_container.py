@@ -29,18 +29,21 @@ PLAIN: dict[str, Any] = {
     "padding": (14, 7, 14, 7),
     "model_id": bytes.fromhex("0011223344556677"),
     "entropy_mode": "exact",
+    "digests": [0x04030201],
 }
 FULL = PLAIN | {
     "entropy_mode": "native",
     "fingerprint": b"onnxrt-1",
+    "digests": [],
     "icc": b"profile",
     "exif": b"Exif" * 50,
     "xmp": b"<x/>",
 }
-TILED = PLAIN | {"tiling": (64, 64, 1, 1), "tile_sizes": [30, 10]}
+TILED = PLAIN | {"tiling": (64, 64, 1, 1), "tile_sizes": [30, 10], "digests": [7, 1 << 31]}
 PAYLOAD = bytes(range(40))
-FIELDS = ("width", "height", "padding", "model_id", "fingerprint")
-HEADER = 22  # bytes before the section table in exact mode
+FIELDS = ("width", "height", "padding", "model_id", "fingerprint", "digests")
+HEADER = 23  # bytes before the section table in exact mode
+ENTRY = 9  # bytes there of a short payload: length, checksum and digest
 
 
 @st.composite
@@ -61,6 +64,7 @@ metadata = st.none() | st.binary(min_size=1, max_size=300)
     st.none() | st.binary(min_size=8, max_size=8),
     st.tuples(metadata, metadata, metadata),
     st.binary(max_size=300),
+    st.integers(0, (1 << 32) - 1),
 )
 def test_round_trip_agrees_with_the_reference(
     horizontal: tuple[int, int, int],
@@ -69,6 +73,7 @@ def test_round_trip_agrees_with_the_reference(
     fingerprint: bytes | None,
     sections: tuple[bytes | None, bytes | None, bytes | None],
     payload: bytes,
+    digest: int,
 ) -> None:
     width, left, right = horizontal
     height, top, bottom = vertical
@@ -80,6 +85,7 @@ def test_round_trip_agrees_with_the_reference(
         model_id=model_id,
         entropy_mode="exact" if fingerprint is None else "native",
         fingerprint=fingerprint,
+        digests=[digest] if fingerprint is None else [],
         icc=icc,
         exif=exif,
         xmp=xmp,
@@ -114,9 +120,15 @@ def test_tiles_agree_with_the_reference(
     ]
     payloads = [bytes([number % 256] * (number % 3)) for number in range(len(tiles))]
     info = StreamInfo(
-        **PLAIN | {"width": width, "height": height, "padding": (left, top, right, bottom)},
-        tiling=(*windows, *counts),
-        tile_sizes=[len(payload) for payload in payloads],
+        **PLAIN
+        | {
+            "width": width,
+            "height": height,
+            "padding": (left, top, right, bottom),
+            "tiling": (*windows, *counts),
+            "tile_sizes": [len(payload) for payload in payloads],
+            "digests": [number * 0x01020304 % (1 << 32) for number in range(len(tiles))],
+        },
         xmp=b"<x/>",
     )
     stream = write_stream(info, b"".join(payloads))
@@ -124,6 +136,7 @@ def test_tiles_agree_with_the_reference(
     reference = format_reference.parse(stream)
     assert [(t.left, t.top, t.width, t.height) for t in reference.tiles] == tiles
     assert [tile.payload for tile in reference.tiles] == payloads
+    assert reference.digests == info.digests
     assert reference.sections == {"xmp": b"<x/>"}
 
 
@@ -143,10 +156,10 @@ def test_example_of_the_specification() -> None:
 @pytest.mark.parametrize(
     ("fields", "size", "overhead"),
     [
-        (PLAIN, 128, 32),
-        (PLAIN, 16_383, 32),
-        (PLAIN, 16_384, 33),
-        (PLAIN | {"entropy_mode": "native", "fingerprint": bytes(8)}, 4_000, 40),
+        (PLAIN, 128, 37),
+        (PLAIN, 16_383, 37),
+        (PLAIN, 16_384, 38),
+        (PLAIN | {"entropy_mode": "native", "fingerprint": bytes(8), "digests": []}, 4_000, 41),
     ],
 )
 def test_overhead(fields: dict[str, Any], size: int, overhead: int) -> None:
@@ -188,7 +201,7 @@ def test_no_input_does_worse_than_a_stream_error(data: st.DataObject) -> None:
         parse_stream(reseal(bytes(stream)))
 
 
-def reseal(stream: bytes, header: int = 73) -> bytes:
+def reseal(stream: bytes, header: int = 74) -> bytes:
     """Give a forged header of so many bytes the checksum that makes it believed."""
     checksum = struct.pack("<I", format_reference.crc32c(stream[:header]))
     return stream[:header] + checksum + stream[header + 4 :]
@@ -197,7 +210,7 @@ def reseal(stream: bytes, header: int = 73) -> bytes:
 def forge(at: int, new: bytes, old: int = 1) -> bytes:
     """The plain stream with `old` header bytes replaced, checksum and all."""
     stream = write_stream(StreamInfo(**PLAIN), PAYLOAD)
-    return reseal(stream[:at] + new + stream[at + old :], HEADER + 5 + len(new) - old)
+    return reseal(stream[:at] + new + stream[at + old :], HEADER + ENTRY + len(new) - old)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +218,8 @@ def forge(at: int, new: bytes, old: int = 1) -> bytes:
     [
         (b"\xff\xd8\xff\xe0" * 20, "not a CCA stream: it does not begin with 89 43 43 41"),
         (b"", "not a CCA stream: it is empty"),
-        (forge(4, b"\x03"), r"version 3 is not supported by this decoder \(knows 2\)"),
+        (forge(4, b"\x04"), r"version 4 is not supported by this decoder \(knows 3\)"),
+        (forge(4, b"\x02"), "version 2 is not supported"),
         (forge(4, b"\x01"), "version 1 is not supported"),
         (forge(5, b"\x20"), "unsupported flag"),
         (forge(5, b"\x80"), "unsupported flag"),
@@ -213,11 +227,13 @@ def forge(at: int, new: bytes, old: int = 1) -> bytes:
         (forge(16, b"\x00\x00", 2), "invalid header: height is 0"),
         (forge(18, b"\x0f"), r"invalid header: width 100 with padding 15 \+ 14 is not a multiple"),
         (forge(19, b"\x08"), r"invalid header: height 50 with padding 8 \+ 7 is not a multiple"),
+        (forge(22, b"\x01"), "quantisation step 1 is not supported"),
+        (forge(22, b"\xff"), "quantisation step -1 is not supported"),
         (forge(HEADER, b"\xa8\x00"), "invalid section length"),
         (forge(HEADER, b"\xff\xff\xff\xff\x1f"), "invalid section length"),
         (forge(HEADER, b"\x80\x80\x80\x80\x80\x01"), "invalid section length"),
         (forge(HEADER, b"\xff\xff\xff\xff\x0f"), "truncated: the payload has 4294967295 bytes"),
-        (forge(HEADER, b"\x29"), "truncated: the payload has 41 bytes from byte 31"),
+        (forge(HEADER, b"\x29"), "truncated: the payload has 41 bytes from byte 36"),
         (forge(HEADER, b"\x27"), "payload checksum mismatch: the file is damaged"),
         (forge(HEADER + 1, b"\x00"), "payload checksum mismatch: the file is damaged"),
         (forge(6, b"\x00")[:-1], "truncated"),
@@ -240,15 +256,15 @@ def test_each_violation_has_its_own_message(stream: bytes, message: str) -> None
         (3, b"\x00", "invalid header: a tile or a window has no size"),
         (3, b"\x02", "invalid header: 2 windows along a tile's height: the picture has 1"),
         (4, b"\x1d", r"tile in column 0, row 0 checksum mismatch: the file is damaged"),
-        (9, b"\x09", r"tile in column 1, row 0 checksum mismatch: the file is damaged"),
-        (9, b"\xff\xff\xff\xff\x0f", "truncated: the tile in column 1, row 0 has 4294967295"),
+        (13, b"\x09", r"tile in column 1, row 0 checksum mismatch: the file is damaged"),
+        (13, b"\xff\xff\xff\xff\x0f", "truncated: the tile in column 1, row 0 has 4294967295"),
     ],
 )
 def test_each_violation_of_tiles_has_its_own_message(at: int, new: bytes, message: str) -> None:
     stream = write_stream(StreamInfo(**TILED), PAYLOAD)
     forged = stream[: HEADER + at] + new + stream[HEADER + at + 1 :]
     with pytest.raises(StreamError, match=message):
-        parse_stream(reseal(forged, HEADER + 4 + 10 + len(new) - 1))
+        parse_stream(reseal(forged, HEADER + 4 + 2 * ENTRY + len(new) - 1))
 
 
 @pytest.mark.parametrize(
@@ -265,9 +281,10 @@ def test_a_division_that_makes_no_sense_is_refused(
     """One entry for each tile that the header claims, so that nothing else is wrong."""
     stream = write_stream(StreamInfo(**TILED), PAYLOAD)
     start = HEADER + 4
-    forged = stream[:HEADER] + tiling + stream[start : start + 5 * entries] + stream[start + 10 :]
+    table = stream[start : start + ENTRY * entries]
+    forged = stream[:HEADER] + tiling + table + stream[start + 2 * ENTRY :]
     with pytest.raises(StreamError, match=message):
-        parse_stream(reseal(forged, start + 5 * entries))
+        parse_stream(reseal(forged, start + ENTRY * entries))
 
 
 def test_a_claim_of_a_million_tiles_is_as_short_as_its_header() -> None:
@@ -280,7 +297,7 @@ def test_a_claim_of_a_million_tiles_is_as_short_as_its_header() -> None:
 @pytest.mark.parametrize("length", [b"\x00", b"\x81\x80\x80\x08"])
 def test_metadata_size_limits(length: bytes) -> None:
     stream = write_stream(StreamInfo(**PLAIN, xmp=b"x"), PAYLOAD)
-    entry = HEADER + 5
+    entry = HEADER + ENTRY
     forged = stream[:entry] + length + stream[entry + 1 :]
     with pytest.raises(StreamError, match="XMP metadata must have 1 to 16777216 bytes"):
         parse_stream(reseal(forged, entry + 4 + len(length)))
@@ -300,6 +317,10 @@ def test_largest_metadata_round_trips() -> None:
         ({"padding": (14, 7, 13, 7)}, "width 100 .* multiple of 64"),
         ({"padding": (14, 7, 14, 263)}, "padding 263"),
         ({"model_id": b"short"}, "model_id must have 8 bytes, not 5"),
+        ({"step": 1}, "quantisation step 1: only 0 is known"),
+        ({"digests": []}, "0 digests: the stream takes 1"),
+        ({"digests": [1, 2]}, "2 digests: the stream takes 1"),
+        ({"entropy_mode": "native", "fingerprint": bytes(8)}, "1 digests: the stream takes 0"),
         ({"entropy_mode": "native"}, "fingerprint"),
         ({"fingerprint": bytes(8)}, "fingerprint"),
         ({"entropy_mode": "native", "fingerprint": bytes(9)}, "fingerprint must have 8 bytes"),

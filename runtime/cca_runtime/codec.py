@@ -24,6 +24,7 @@ from cca_runtime.arguments import (
     Region,
     as_region,
     as_tile,
+    show,
     tile_side,
     true_or_false,
     whole_number,
@@ -563,7 +564,7 @@ def _within(region: Region | None, info: StreamInfo) -> Region | None:
         or y + height > info.height
     ):
         raise BadInputError(
-            f"the region {x},{y},{width},{height} (x, y, width, height) is not in the picture, "
-            f"which has {info.width}x{info.height} pixels"
+            f"the region {','.join(map(show, region))} (x, y, width, height) is not in the "
+            f"picture, which has {info.width}x{info.height} pixels"
         )
     return region

@@ -14,6 +14,7 @@ from PIL import Image
 from cca_runtime.arguments import show
 from cca_runtime.errors import BadInputError
 from cca_runtime.pictures import Picture, as_picture, check_size, parse_colour, read_picture
+from cca_runtime.pictures.picture import MAX_METADATA_BYTES
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -147,6 +148,11 @@ def _check_metadata(picture: Picture) -> None:
         section = getattr(picture, name)
         if not (section is None or isinstance(section, bytes)):
             raise BadInputError(f"a picture's {name} must be bytes or None, and is {_a(section)}")
+        if section is not None and not 1 <= len(section) <= MAX_METADATA_BYTES:
+            raise BadInputError(
+                f"a picture's {name} has {len(section):,} bytes: a stream takes 1 to "
+                f"{MAX_METADATA_BYTES:,}"
+            )
 
 
 def _is_file(value: object) -> bool:
