@@ -49,6 +49,7 @@ def header(width: int, height: int, **fields: Any) -> StreamInfo:
         "padding": (0, 0, -width % 64, -height % 64),
         "model_id": bytes.fromhex(model_id),
         "entropy_mode": "exact",
+        "digests": [0],
     }
     return StreamInfo(**(known | fields))
 
