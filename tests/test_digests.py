@@ -13,6 +13,7 @@ from cca_runtime import FailureError
 from cca_runtime.cli import main
 from cca_runtime.codec import Codec
 from cca_runtime.host import EngineHost
+from cca_runtime.results import Decoded
 from numpy.typing import NDArray
 
 NOT_THOSE = "the latents are not those that the encoder had"
@@ -82,22 +83,22 @@ def test_an_inexact_value_is_not_encoded(
 def test_who_keeps_going_gets_a_picture_and_a_note(
     default_codec: Codec, streams: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    codec = cca_runtime.load(keep_going=True)
-    sound = codec.decode_stream(streams["whole"])
-    assert sound.notes == ()
-    go_wrong(monkeypatch, last_prior(default_codec), "y_hat", 4.0, once=True)
-    # Of a list, the note is with the picture that it is about.
-    first, second = codec.decode_each([streams["tiled"], streams["whole"]])
-    assert not isinstance(first, Exception)
-    assert not isinstance(second, Exception)
-    notes = [*first.notes, *second.notes]
-    assert len(notes) == 1
-    assert "this is not the picture that was encoded" in notes[0]
-    assert f"engine onnxruntime, model '{codec.bundle.name}'" in notes[0]
-    wrong = second if second.notes else first
-    assert ("in 1 of 4 tiles" in notes[0]) == (wrong is first)
-    right = default_codec.decode(streams["tiled"] if wrong is first else streams["whole"])
-    assert 0 < np.mean(wrong.picture.pixels != right) < 1
+    codec = cca_runtime.load(keep_going=True, workers=1)
+    monkeypatch.setattr(codec.engine, "batch", 4)
+    for kind, where in (("whole", "the latents are"), ("tiled", "the latents in 1 of 4 tiles are")):
+        sound = default_codec.decode(streams[kind])
+        with monkeypatch.context() as patch:
+            go_wrong(patch, last_prior(default_codec), "y_hat", 4.0, once=True)
+            # Of a list, the note is with the picture that it is about.
+            first, second = codec.decode_each([streams[kind]] * 2)
+        assert isinstance(first, Decoded)
+        assert isinstance(second, Decoded)
+        (note,) = first.notes
+        assert note.startswith(f"this is not the picture that was encoded: {where} not those")
+        assert note.endswith(f"(engine onnxruntime, model '{codec.bundle.name}')")
+        assert 0 < np.mean(first.picture.pixels != sound) < 1
+        assert second.notes == ()
+        np.testing.assert_array_equal(second.picture.pixels, sound)
 
 
 def test_the_command_line(
