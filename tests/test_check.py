@@ -18,7 +18,7 @@ from cca_export.check import (
     check_graph,
     load_picture,
 )
-from cca_export.coding_runs import run_codec, symbols_of
+from cca_export.coding_runs import GraphRun, run_codec, symbols_of
 from cca_export.exporter import ExportSettings
 from cca_export.graphs import CodecGraph, codec_graphs
 from forgery import unloadable_graph
@@ -195,15 +195,13 @@ def test_damaged_pictures_are_refused(tmp_path: Path) -> None:
 def test_a_check_picture_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
 
-    class Checker:
-        def __init__(self, _: object, image: NDArray[np.uint8]) -> None:
-            seen.append(image.shape)
-
-        def check(self, *_: object) -> list[Comparison]:
-            return []
+    def check(_: object, run: GraphRun, __: bytes) -> list[Comparison]:
+        if run.graph.name == "analysis":
+            seen.append(run.inputs["image"].shape)
+        return []
 
     monkeypatch.setattr(exporter, "onnx_model", lambda _: unloadable_graph())
-    monkeypatch.setattr(exporter, "GraphChecker", Checker)
+    monkeypatch.setattr(exporter, "check_graph", check)
     torch.save(NETWORK.state_dict(), tmp_path / "tiny.pth")
     Image.new("RGB", (70, 10)).save(tmp_path / "mine.png")
     settings = ExportSettings(name="n", entropy="native", check=[tmp_path / "mine.png"])
