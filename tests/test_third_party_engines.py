@@ -81,7 +81,7 @@ def test_a_package_of_its_own_registers_an_engine(
 ) -> None:
     environment.register("toy", "cca_toy_engine", _TOY)
     pixels = photograph_like(70, 64)
-    picture, stream, restored = (tmp_path / f"picture.{kind}" for kind in ("png", "cca", "bmp"))
+    picture, stream, restored = (tmp_path / f"picture.{kind}" for kind in ("png", "cca", "ppm"))
     Image.fromarray(pixels).save(picture)
     for command, source, target in (("encode", picture, stream), ("decode", stream, restored)):
         done = environment.run(command, str(source), "-o", str(target), "--engine", "toy")
