@@ -174,7 +174,7 @@ def test_a_batch_does_not_change_a_picture(
 def graphs() -> list[CodecGraph]:
     """The exact prior in PyTorch, built anew as the shipped bundle was."""
     network = load_network(DEFAULT_CHECKPOINT)
-    pictures = [torch.from_numpy(load_picture(path)) for path in CALIBRATION]
+    pictures = [load_picture(path) for path in CALIBRATION]
     return list(exact_graphs(network, ExactPrior(network, observe_prior(network, pictures))))
 
 

@@ -221,7 +221,7 @@ def _exact_graphs(group_sizes: tuple[int, ...]) -> list[CodecGraph]:
                 parameter.mul_(100)
             elif name.startswith("scale_cc_transforms") and name.endswith(".4.bias"):
                 parameter.uniform_(0, 60)
-        picture = torch.randint(0, 256, (1, 128, 192, 3), dtype=torch.uint8)
+        picture = torch.randint(0, 256, (1, 128, 192, 3), dtype=torch.uint8).numpy()
         prior = ExactPrior(network, observe_prior(network, [picture]))
     return [each for each in exact_graphs(network, prior) if each.name.startswith("prior_")]
 

@@ -77,7 +77,7 @@ name, inherit = sys.argv[1:]
 picture = numpy.zeros((64, 64, 3), numpy.uint8)
 codec = cca_runtime.load(engine=name)
 stream = codec.encode(picture)
-graph = codec._graphs._graphs["analysis"]
+graph = codec._hosts.first.graphs._graphs["analysis"]
 held = threading.Event()
 
 def hold():

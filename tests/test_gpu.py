@@ -14,7 +14,6 @@ from cca_runtime.codec import Codec
 from cca_runtime.conformance import verify
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.plans import plan_options
-from cca_runtime.stopwatch import Stopwatch
 from numpy.typing import NDArray
 
 pytestmark = pytest.mark.gpu
@@ -52,11 +51,9 @@ def analysis_on_the_cpu(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
         name: str,
         inputs: dict[str, Tensor],
         into: Mapping[str, Tensor] | None = None,
-        *,
-        watch: Stopwatch,
     ) -> dict[str, Tensor]:
         if name != "analysis":
-            return run(graphs, name, inputs, into, watch=watch)
+            return run(graphs, name, inputs, into)
         engine = graphs._engine
         images = engine.to_host(inputs["image"])
         each = [analysis.run({"image": image[None]}) for image in images]
@@ -104,8 +101,9 @@ def test_threads_give_the_streams_of_one(codec: Codec, pictures: Pictures) -> No
 
 @pytest.mark.usefixtures("analysis_on_the_cpu")
 def test_batches_give_the_streams_of_one(codec: Codec, pictures: Pictures) -> None:
-    assert codec.engine.batch > 1
-    alike = [np.roll(pictures[2], shift, axis=1) for shift in range(2 * codec.engine.batch)]
+    most = codec.engine.capabilities.batch
+    assert most > 1
+    alike = [np.roll(pictures[2], shift, axis=1) for shift in range(2 * most)]
     streams = [codec.encode(picture) for picture in alike]
     assert codec.encode(alike) == streams
     for picture, stream in zip(codec.decode(streams), streams, strict=True):

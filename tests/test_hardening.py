@@ -6,8 +6,9 @@ import struct
 import sys
 from pathlib import Path
 
-import cca_core
+import cca_runtime
 import pytest
+from cca_core import _core
 
 PT_DYNAMIC, PT_GNU_STACK, PT_GNU_RELRO = 2, 0x6474E551, 0x6474E552
 DT_FLAGS, DT_FLAGS_1 = 30, 0x6FFFFFFB
@@ -19,10 +20,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads ELF files
 
 @pytest.fixture(params=["module", "libcca"])
 def library(request: pytest.FixtureRequest) -> bytes:
-    module = Path(cca_core.__file__ or "")
     if request.param == "module":
-        return module.read_bytes()
-    return (module.parent / "lib" / "libcca.so").read_bytes()
+        return Path(_core.__file__ or "").read_bytes()
+    return (Path(cca_runtime.__file__ or "").parent / "lib" / "libcca.so").read_bytes()
 
 
 def segments(elf: bytes) -> dict[int, tuple[int, int, int]]:
@@ -58,5 +58,5 @@ def test_stacks_are_guarded(library: bytes) -> None:
 
 def test_calls_of_the_c_library_are_checked() -> None:
     """The module's; libcca has none of those."""
-    module = Path(cca_core.__file__ or "").read_bytes()
+    module = Path(_core.__file__ or "").read_bytes()
     assert b"_chk\0" in module.replace(b"__stack_chk_fail", b"")

@@ -45,15 +45,15 @@ class EngineHost:
         self._seconds: dict[str, float] = {}
         self._stage = "prior"
 
-    def twin(self) -> EngineHost:
+    def new_context(self) -> EngineHost:
         """A host for another thread, with the same graphs.
 
         Raises:
             FailureError: The engine has no room for another.
         """
         with engine_failures(self.engine):
-            engine = self.engine.twin()
-        return EngineHost(engine, self.graphs.twin(engine))
+            engine = self.engine.new_context()
+        return EngineHost(engine, self.graphs.new_context(engine))
 
     def drive(self, machine: Machine, worker: int = 0) -> Mapping[str, float]:
         """Do all of a worker's steps.
