@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import cca_core
-import cca_runtime
 import numpy as np
 import pytest
 from cca_core import (
