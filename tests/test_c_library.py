@@ -186,9 +186,12 @@ def test_the_machines_make_what_python_makes(
     assert np.array_equal(part, whole[y : y + height, x : x + width])
 
 
-def test_without_options_tiles_follow_from_the_size(c_codec: CCodec, picture: Pixels) -> None:
-    stream, _ = c_codec.encode(picture)
+def test_tiles_follow_from_the_size_and_one_host_is_one_worker(
+    c_codec: CCodec, picture: Pixels
+) -> None:
+    stream, _ = c_codec.encode(picture, encode_options(workers=3))
     assert stream == cca_runtime.load(workers=1).encode(picture)
+    assert c_codec.decode(stream, decode_options(workers=3)).shape == picture.shape
 
 
 @pytest.mark.parametrize("function", ["upload", "run", "download", "free"])
