@@ -33,6 +33,10 @@ class Machine(Protocol):
         """Do a worker's next step. False when all is done."""
         ...
 
+    def waited(self, worker: int, /) -> float:
+        """Seconds that a worker has waited for the others."""
+        ...
+
 
 class EngineHost:
     """Does the steps of one worker of a machine; for one thread at a time."""
@@ -74,7 +78,7 @@ class EngineHost:
         finally:
             self._tensors.clear()
         elapsed = time.perf_counter() - start
-        own = {_CODER: elapsed - sum(self._seconds.values())}
+        own = {_CODER: elapsed - machine.waited(worker) - sum(self._seconds.values())}
         return self._seconds | own
 
     def upload(self, slot: int, array: NDArray[Any]) -> None:
