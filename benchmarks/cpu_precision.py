@@ -1,7 +1,7 @@
 r"""What float32, bfloat16 and int8 transforms cost and gain on a CPU, with OpenVINO.
 
     pip install nncf
-    python benchmarks/cpu_precision.py default full-size.bundle \
+    PYTHONPATH=tests python benchmarks/cpu_precision.py default full-size.bundle \
         > benchmarks/results/cpu_precision.md
 
 Everybody's analysis and synthesis are quantised after training by NNCF, calibrated on the

@@ -1,7 +1,7 @@
 """What an exact prior costs beside the float prior of the same checkpoint: bytes, PSNR and time.
 
     cca-export --ckpt examples/training/default.pth --entropy native -o native.bundle
-    python benchmarks/exact.py --native native.bundle
+    PYTHONPATH=tests python benchmarks/exact.py --native native.bundle
 
 Bytes are those of whole streams. Time is that of the whole prior loop on ONNX Runtime: both
 models replay their own symbols of one picture, in turn, without the coder.

@@ -1,7 +1,7 @@
 """Everything about a GPU in one run: exactness, quality, latency, throughput, memory.
 
     cca-export --ckpt q5.pth -o q5.bundle --precision fp16
-    python benchmarks/gpu.py q5.bundle --ckpt q5.pth > benchmarks/results/gpu.md
+    PYTHONPATH=tests python benchmarks/gpu.py q5.bundle --ckpt q5.pth > benchmarks/results/gpu.md
 
 Engines that cannot be used here are listed with the reason. Each figure of an engine is beside that
 of eager PyTorch on the same device, with CompressAI's coder. `--engines onnxruntime --device cpu

@@ -15,13 +15,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from cca_engines import Engine, open_engine
 from cca_export.check import CALIBRATION, load_picture
 from cca_export.checkpoint import load_network
-from cca_export.exact.calibration import run_prior
+from cca_export.coding_runs import run_codec, symbols_of
 from cca_export.exact.cost import code_length
 from cca_export.graphs import CodecGraph, codec_graphs
 from cca_export.half.check import HalfModule, half_loss
@@ -32,6 +33,7 @@ from cca_export.onnx_writer import onnx_model
 from cca_export.tables import gaussian_tables
 from full_size_checkpoint import PUBLISHED, random_network
 from half_islands import MORE, WITHOUT, Rounded, replaced
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 ROOT = Path(__file__).parent.parent
@@ -48,13 +50,13 @@ DEVIATION = 0.25
 """Standard deviation that a random network's output is taken to have, as photographs do."""
 
 
-def pictures() -> Iterator[tuple[str, Tensor]]:
+def pictures() -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Names and pixels, uint8 [1, H, W, 3]."""
     for name in GOLDEN:
         with np.load(ROOT / "tests" / "data" / "golden" / f"{name}.npz") as golden:
-            yield f"golden/{name}", torch.from_numpy(golden["image"])[None]
+            yield f"golden/{name}", golden["image"][None]
     for name in EXAMPLES:
-        yield f"examples/{name}", torch.from_numpy(load_picture(ROOT / "examples" / name))
+        yield f"examples/{name}", load_picture(ROOT / "examples" / name)
 
 
 def small_picture() -> Tensor:
@@ -87,31 +89,29 @@ class Coded:
 
     bits: float
     psnr: float
-    indexes: Tensor
-    symbols: Tensor
+    indexes: NDArray[np.uint8]
+    symbols: NDArray[np.int64]
 
 
-def coded(graphs: Sequence[CodecGraph], picture: Tensor) -> Coded:
+def coded(graphs: Sequence[CodecGraph], picture: NDArray[np.uint8]) -> Coded:
     """Encode and decode a picture; bits are of the latents, by their ideal code lengths."""
     bits, tables = 0.0, gaussian_tables()
-    y_hat, indexes, symbols = [], [], []
-    with torch.inference_mode():
-        for outputs in run_prior(graphs, picture):
-            if "y_hat" in outputs:
-                y_hat.append(outputs["y_hat"])
-            if "symbols" in outputs:
-                bits += code_length(outputs["symbols"], outputs["indexes"], tables)
-                indexes.append(outputs["indexes"].flatten())
-                symbols.append(outputs["symbols"].flatten())
-        decoded = graphs[-1].module(torch.cat(y_hat))[0]
-    error = torch.mean((decoded.double() - picture.double()) ** 2).item()
-    psnr = 10 * math.log10(255**2 / error)
-    return Coded(bits, psnr, torch.cat(indexes), torch.cat(symbols))
+    indexes: list[NDArray[np.uint8]] = []
+    symbols: list[NDArray[np.int64]] = []
+    for run in run_codec(graphs, picture):
+        if len(symbols) < len(indexes):  # every graph behind a group's reads its symbols
+            symbols.append(symbols_of(run.inputs["symbols"]))
+            bits += code_length(symbols[-1], indexes[-1], tables)
+        if "indexes" in run.outputs:
+            indexes.append(run.outputs["indexes"])
+    error = float(np.mean((run.outputs["image"].astype(np.float64) - picture) ** 2))
+    flat = (np.concatenate([array.ravel() for array in arrays]) for arrays in (indexes, symbols))
+    return Coded(bits, 10 * math.log10(255**2 / error), *flat)
 
 
-def share(found: Tensor, expected: Tensor) -> float:
+def share(found: NDArray[Any], expected: NDArray[Any]) -> float:
     """Of values that differ, in percent."""
-    return 100 * (found != expected).double().mean().item()
+    return 100 * float(np.mean(found != expected))
 
 
 def print_trained(engine: Engine, network: CcaNetwork, half: CcaNetwork) -> None:
@@ -209,7 +209,7 @@ def print_row(label: str, noises: Sequence[float]) -> None:
 def main() -> None:
     engine = open_engine("onnxruntime")
     network = load_network(CHECKPOINT).eval().requires_grad_(False)
-    ranges = observe_ranges(network, [torch.from_numpy(load_picture(p)) for p in CALIBRATION])
+    ranges = observe_ranges(network, [load_picture(p) for p in CALIBRATION])
     half, places = half_network(network, ranges, prior=True)
     print("# What float16 costs in quality\n")
     print(
@@ -226,7 +226,7 @@ def main() -> None:
     for scale in SCALES:
         print(f"### A random network of the published size, activations x{scale}\n")
         scaled = scaled_up(network, scale)
-        print_islands(scaled, observe_ranges(scaled, [picture]), picture)
+        print_islands(scaled, observe_ranges(scaled, [picture.numpy()]), picture)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What tiles cost: seams, PSNR, rate; and the memory and time of a picture that needs them.
 
-    python benchmarks/tiling.py PICTURE... [--tile SIDE]...
-    python benchmarks/tiling.py --large 7680x4320 --model q5.bundle [--engine openvino]
+    PYTHONPATH=tests python benchmarks/tiling.py PICTURE... [--tile SIDE]...
+    PYTHONPATH=tests python benchmarks/tiling.py --large 7680x4320 --model q5.bundle \\
+        [--engine openvino]
 
 The first form compares tiled with untiled coding of pictures that fit in memory both ways. The
 error beside seams is that of the 8 pixels along each, relative to the rest of the picture, and

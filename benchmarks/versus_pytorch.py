@@ -2,7 +2,8 @@ r"""Every engine beside eager PyTorch with CompressAI's coder, in one run, on th
 
     python benchmarks/full_size_checkpoint.py full-size.pth
     cca-export --ckpt full-size.pth -o full-size.bundle
-    python benchmarks/versus_pytorch.py --model default examples/training/default.pth \
+    PYTHONPATH=tests python benchmarks/versus_pytorch.py \
+        --model default examples/training/default.pth \
         --model full-size.bundle full-size.pth --chart docs/images/versus-pytorch.png \
         > benchmarks/results/versus_pytorch.md
 

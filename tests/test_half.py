@@ -13,6 +13,7 @@ import pytest
 import torch
 from cca_export.check import CALIBRATION, MismatchError, load_picture
 from cca_export.checkpoint import load_network
+from cca_export.coding_runs import GraphRun
 from cca_export.graphs import codec_graphs
 from cca_export.half.check import HalfModule, compare_half, half_loss
 from cca_export.half.convert import RangeError, half_network
@@ -75,7 +76,7 @@ def test_networks_that_plain_float16_cannot_run(
     scale_layers(network, OVERFLOWS[place])
     plain, _ = half_network(network, Ranges(), prior=False)
     assert not all(map(math.isfinite, errors(network, plain, picture)))
-    half, places = half_network(network, observe_ranges(network, [picture]), prior=False)
+    half, places = half_network(network, observe_ranges(network, [picture.numpy()]), prior=False)
     assert places.scaled
     assert max(errors(network, half, picture)) < ALLOWED
 
@@ -88,7 +89,7 @@ def test_a_network_that_plain_float16_underflows(network: CcaNetwork, picture: T
             parameter.zero_()
     plain, _ = half_network(network, Ranges(), prior=False)
     assert max(errors(network, plain, picture)) > 10 * ALLOWED
-    half, _ = half_network(network, observe_ranges(network, [picture]), prior=False)
+    half, _ = half_network(network, observe_ranges(network, [picture.numpy()]), prior=False)
     assert max(errors(network, half, picture)) < ALLOWED
 
 
@@ -97,7 +98,7 @@ def test_convolutions_whose_weights_do_not_fit_stay_float32(
 ) -> None:
     """The last layer's are around 1e-7, and its input is not stored small enough to make up."""
     scale_layers(network, WIDE_STREAMS)
-    half, places = half_network(network, observe_ranges(network, [picture]), prior=False)
+    half, places = half_network(network, observe_ranges(network, [picture.numpy()]), prior=False)
     assert places.kept == ["g_a.down.3"]
     assert max(errors(network, half, picture)) < ALLOWED
 
@@ -105,7 +106,7 @@ def test_convolutions_whose_weights_do_not_fit_stay_float32(
 def test_pictures_beyond_the_calibration(network: CcaNetwork, picture: Tensor) -> None:
     """Everything is six times as large as what was seen."""
     scale_layers(network, {"g_a.down.0": 2e5, "g_s.up.0": 2e5})
-    ranges, seen = observe_ranges(network, [picture]), Ranges()
+    ranges, seen = observe_ranges(network, [picture.numpy()]), Ranges()
     for values in ("_inputs", "_outputs"):
         found = getattr(ranges, values)
         getattr(seen, values).update({layer: found[layer] / 6 for layer in found})
@@ -115,7 +116,7 @@ def test_pictures_beyond_the_calibration(network: CcaNetwork, picture: Tensor) -
 
 def test_the_network_stays_as_it_is(network: CcaNetwork, picture: Tensor) -> None:
     before = copy.deepcopy(network.state_dict())
-    half_network(network, observe_ranges(network, [picture]), prior=True)
+    half_network(network, observe_ranges(network, [picture.numpy()]), prior=True)
     assert network.state_dict().keys() == before.keys()
     for name, parameter in network.state_dict().items():
         assert torch.equal(parameter, before[name]), name
@@ -124,19 +125,19 @@ def test_the_network_stays_as_it_is(network: CcaNetwork, picture: Tensor) -> Non
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 1e38])
 def test_weights_that_overflow_float32(bad: float, network: CcaNetwork, picture: Tensor) -> None:
     network.get_parameter("g_a.down.1.weight")[0, 0] = bad
-    ranges = observe_ranges(network, [picture])
+    ranges = observe_ranges(network, [picture.numpy()])
     with pytest.raises(RangeError, match=r"^'g_a\.down\.[12]\b.* overflows in float32 already: "):
         half_network(network, ranges, prior=False)
 
 
 def test_the_trained_model_loses_no_quality() -> None:
     network = load_network(CHECKPOINTS / "cca-small.pth").eval()
-    ranges = observe_ranges(network, [torch.from_numpy(load_picture(CALIBRATION[0]))])
+    ranges = observe_ranges(network, [load_picture(CALIBRATION[0])])
     half, places = half_network(network, ranges, prior=False)
     assert (places.kept, places.scaled) == ([], {})
     modules = {graph.name: graph.module for graph in codec_graphs(half)}
     with np.load(GOLDEN / "chelsea.npz") as golden:
-        picture = torch.from_numpy(golden["image"])[None]
+        picture = golden["image"][None]
     with Rounded():
         loss = half_loss("chelsea", picture, list(codec_graphs(network)), modules)
     assert 31 < loss.psnr < 32
@@ -162,8 +163,8 @@ def test_a_wrong_variant_is_named(network: CcaNetwork, picture: Tensor) -> None:
 
     def compare(**outputs: NDArray[Any]) -> list[float]:
         wrong = cast(HalfModule, Wrong(expected | outputs))
-        inputs = {"image": picture.numpy()}
-        return [comparison.error for comparison in compare_half(graph, wrong, inputs, expected)]
+        run = GraphRun(graph, {"image": picture.numpy()}, expected)
+        return [comparison.error for comparison in compare_half(run, wrong)]
 
     noise = np.random.default_rng(0).normal(size=y.shape).astype(np.float32)
     rms = np.sqrt(np.mean(y**2))
@@ -188,10 +189,10 @@ def test_a_transform_that_loses_too_much(
     transform: str, network: CcaNetwork, picture: Tensor
 ) -> None:
     """On a black picture, which the random network decodes well."""
-    picture = torch.zeros_like(picture)
+    black = np.zeros(picture.shape, np.uint8)
     graphs = list(codec_graphs(network))
     modules = {graph.name: graph.module for graph in graphs}
-    assert half_loss("p", picture, graphs, modules).latents == pytest.approx(0, abs=1e-6)
+    assert half_loss("p", black, graphs, modules).latents == pytest.approx(0, abs=1e-6)
 
     class Worse(nn.Module):
         def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -200,4 +201,4 @@ def test_a_transform_that_loses_too_much(
 
     match = rf"^the float16 {transform} loses \S+ dB on p, allowed 0\.05: export it without "
     with pytest.raises(MismatchError, match=match):
-        half_loss("p", picture, graphs, modules | {transform: Worse()})
+        half_loss("p", black, graphs, modules | {transform: Worse()})

@@ -191,7 +191,7 @@ def test_a_tiled_picture_is_granted_memory_before_its_pixels(
     tiling = {"tiling": (1024, 1024, 1, 1), "tile_sizes": [14_000] * 256, "digests": [0] * 256}
     stream = forged(default_codec, 65_535, 4096, **tiling)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(BadInputError, match="decoding .* 65535x4096"):
+    with pytest.raises(BadInputError, match=r"decoding .* 65535x4096"):
         default_codec.decode(stream)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before << 10 < 50 * MEBIBYTE
 

@@ -321,10 +321,10 @@ def test_a_bundle_that_cannot_be_written(
 MANIFESTS = {
     "no json": b"{",
     "array": b"[]",
-    "format": b'{"format": "zip", "version": 3, "graphs": {}}',
+    "format": b'{"format": "zip", "version": 4, "graphs": {}}',
     "version": b'{"format": "cca-bundle", "version": 2, "graphs": {}}',
-    "graphs": b'{"format": "cca-bundle", "version": 3, "graphs": []}',
-    "none": b'{"format": "cca-bundle", "version": 3}',
+    "graphs": b'{"format": "cca-bundle", "version": 4, "graphs": []}',
+    "none": b'{"format": "cca-bundle", "version": 4}',
     "large": b" " * (1 << 21),
     "nested": b"[" * 100_000,
 }

@@ -59,7 +59,9 @@ def run_codec(
     inputs: Arrays = {"image": image}
     outputs = run_in_pytorch(analysis, inputs)
     yield GraphRun(analysis, inputs, outputs)
-    _, y_hat = yield from run_prior(graphs, outputs["z_symbols"], latents=outputs["y"])
+    # As the core's encoder does: all that a stream can hold.
+    z_symbols = outputs["z_symbols"].clip(-SYMBOL_OFFSET, SYMBOL_OFFSET - 1)
+    _, y_hat = yield from run_prior(graphs, z_symbols, latents=outputs["y"])
     inputs = {"y_hat": y_hat}
     yield GraphRun(synthesis, inputs, run_in_pytorch(synthesis, inputs))
 

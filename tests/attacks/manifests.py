@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import cca_core
+import cca_runtime
 from cca_runtime.bundle import open_bundle
 
 from attacks.bundles import MODEL, restore, scratch
@@ -88,7 +88,7 @@ def _expect_strict_json(text: bytes) -> None:
 
 @cache
 def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(Path(cca_core.__file__ or "").parent / "lib" / "libcca.so"))
+    library = ctypes.CDLL(str(Path(cca_runtime.__file__ or "").parent / "lib" / "libcca.so"))
     library.cca_model_open.argtypes = (View, View, ctypes.c_void_p)
     library.cca_model_free.argtypes = (ctypes.c_void_p,)
     library.cca_model_free.restype = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
+from cca_core import LatentsError
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -57,7 +58,9 @@ def observe_ranges(network: CcaNetwork, pictures: Iterable[NDArray[np.uint8]]) -
     graphs = list(codec_graphs(network))
     with _hooks(network, ranges):
         for picture in (*pictures, *_synthetic_pictures()):
-            deque(run_codec(graphs, picture), maxlen=0)
+            # The ranges seen until then tell which layer overflows.
+            with suppress(LatentsError):
+                deque(run_codec(graphs, picture), maxlen=0)
     return ranges
 
 
