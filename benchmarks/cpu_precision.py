@@ -48,21 +48,18 @@ PRESETS = {
 SIZE = (768, 512)
 
 
-class _Recorded:
+class _Recorded(Graph):
     """A graph that keeps what it was given."""
 
     def __init__(self, graph: OpenVinoGraph, inputs: list[dict[str, Tensor]]) -> None:
-        self._graph, self._inputs = graph, inputs
-        self.inputs, self.outputs, self.identity = graph.inputs, graph.outputs, graph.identity
+        super().__init__(graph.name, graph.inputs, graph.outputs)
+        self._graph, self._given = graph, inputs
 
     def run(
         self, inputs: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        self._inputs.append({name: np.array(value) for name, value in inputs.items()})
+        self._given.append({name: np.array(value) for name, value in inputs.items()})
         return self._graph.run(inputs, into)
-
-    def twin(self, _: Any) -> Graph:
-        return self
 
 
 class _RecordingEngine(OpenVinoEngine):

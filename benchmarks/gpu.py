@@ -19,10 +19,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from cca_engines import Engine, EngineError, open_engine, optimisations
+from cca_core import TILE_NONE, DecoderMachine, EncoderMachine
+from cca_engines import Engine, EngineError, fingerprint, open_engine, optimisations
 from cca_export.checkpoint import load_network
 from cca_export.exact.calibration import observe_prior
 from cca_export.exact.graphs import ExactPrior, exact_graphs
@@ -33,11 +35,11 @@ from cca_runtime.codec import Codec
 from cca_runtime.conformance import verify
 from cca_runtime.errors import CcaError
 from cca_runtime.graph_runner import GraphRunner
+from cca_runtime.host import EngineHost
 from cca_runtime.metrics import psnr
-from cca_runtime.pictures import Picture, Pixels
+from cca_runtime.pictures import Pixels
 from cca_runtime.plans import plan_options
-from cca_runtime.session import Session, Stream, Tables
-from cca_runtime.streams import parse
+from cca_runtime.stopwatch import Stopwatch
 from eager_pytorch import EagerCodec, Strings, exact_values_on
 from exact import example_set
 from numpy.typing import NDArray
@@ -147,16 +149,25 @@ def print_quality(bundle: Bundle, engines: Sequence[str]) -> None:
 
 def engine_subject(bundle: Bundle, name: str, level: str | None, label: str) -> Subject:
     engine = open_setting(bundle, name, level)
-    session = Session(bundle, engine, GraphRunner(bundle, engine), Tables(bundle))
+    host = EngineHost(engine, GraphRunner(bundle, engine))
+    host.graphs.load(host.graphs.names, Stopwatch())
+    model = bundle.read_model()
+    options: dict[str, Any] = {"max_pixels": 1 << 30}
+    if bundle.entropy_mode == "native":
+        options["fingerprint"] = fingerprint(engine, host.graphs.identities(bundle.prior_graphs))
 
     def encode(images: NDArray[np.uint8]) -> tuple[object, Mapping[str, float]]:
-        encoded = session.encode([Picture(image) for image in images], reconstruct=False)
-        streams = [Stream(*parse(one.data, max_pixels=1 << 30)) for one in encoded]
-        return streams, scaled(encoded[0].seconds, len(images))
+        pictures = [(image, None, None, None) for image in images]
+        machine = EncoderMachine(model, pictures, tile_side=TILE_NONE, **options)
+        seconds = host.drive(machine)
+        return [stream for _, stream, _ in machine.finish()], seconds
 
     def decode(streams: object) -> Mapping[str, float]:
         assert isinstance(streams, list)
-        return scaled(session.decode(streams)[0].seconds, len(streams))
+        machine = DecoderMachine(model, streams, **options)
+        seconds = host.drive(machine)
+        machine.finish()
+        return seconds
 
     return Subject(label, encode, decode, memory_in_use(name))
 
@@ -190,10 +201,6 @@ def eager_subject(network: CcaNetwork, device: str, *, half: bool) -> Subject:
         return torch.cuda.max_memory_allocated() if device == "cuda" else None
 
     return Subject(f"eager PyTorch {'FP16' if half else 'FP32'}", encode, decode, memory)
-
-
-def scaled(seconds: Mapping[str, float], factor: float) -> dict[str, float]:
-    return {stage: value * factor for stage, value in seconds.items()}
 
 
 def print_latency(subjects: Sequence[Subject], sizes: Sequence[str], rounds: int) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "data" / "golden"
 PICTURES = ("chelsea", "coffee", "astronaut")
-NIBBLE = 4
+LENGTH_BITS = 5
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Cdfs:
         return cls(*(arrays[f"{name}_{part}"] for part in ("cdf", "length", "offset")))
 
     def ideal_bits(self, symbols: NDArray[Any], indexes: NDArray[Any]) -> float:
-        """Sum of -log2 p, in float64; an escape costs its interval and its nibbles."""
+        """Sum of -log2 p, in float64; an escape costs its interval and its number."""
         symbols, indexes = symbols.astype(np.int64).ravel(), indexes.astype(np.int64).ravel()
         escape = self.length[indexes] - 2
         value = symbols - self.offset[indexes]
@@ -45,8 +45,8 @@ class Cdfs:
         slot = np.where(escaped, escape, value)
         width = self.cdf[indexes, slot + 1] - self.cdf[indexes, slot]
         raw = np.where(value < 0, -2 * value - 1, 2 * (value - escape))[escaped]
-        digits = np.ceil(np.log2(raw + 1) / NIBBLE)
-        return float(np.sum(16 - np.log2(width)) + np.sum(NIBBLE * (1 + digits)))
+        digits = np.floor(np.log2(np.maximum(raw, 1)))  # but for the first, which is 1
+        return float(np.sum(16 - np.log2(width)) + np.sum(LENGTH_BITS + digits))
 
 
 @dataclass(frozen=True)

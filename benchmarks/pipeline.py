@@ -24,7 +24,8 @@ from cca_engines import open_engine
 from cca_engines.processor import processor_name, usable_cores
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli import main as cca_run
-from cca_runtime.codec import Codec, load
+from cca_runtime.codec import Codec
+from cca_runtime.loading import load
 from cca_runtime.pictures import Picture, Pixels, format_picture, read_picture
 from gpu import picture_of
 

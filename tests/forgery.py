@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 from cca_core import StreamError, parse_stream, write_stream
-from cca_runtime import BadInputError
+from cca_runtime import BadInputError, FailureError
 from cca_runtime.codec import Codec
 from references import format_reference
 
@@ -92,6 +92,10 @@ def accepted_headers(headers: Iterable[bytes], rest: bytes, codec: Codec) -> int
             continue
         accepted += 1
         assert write_stream(info, payload) == forged, "there is one stream for this header"
-        with contextlib.suppress(BadInputError):
-            assert codec.decode(forged).shape == (info.height, info.width, 3)
+        try:
+            with contextlib.suppress(BadInputError):
+                assert codec.decode(forged).shape == (info.height, info.width, 3)
+        except FailureError as error:  # another digest
+            if "the latents are not those that the encoder had" not in str(error):
+                raise
     return accepted

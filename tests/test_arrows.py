@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,9 @@ ALLOWED = {
     "cca_runtime": {"cca_console", "cca_core", "cca_engines"},
 }
 EXPORT_ONLY = {"torch", "onnx", "onnxscript"}
+ENGINES_FACES = {"cca_engines", "cca_engines.tensorrt"}
+"""What the exporter may import of the engines: to open one, and to compile plans."""
+
 BACKENDS = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda"}
 
 
@@ -46,6 +51,39 @@ def test_packages_import_along_the_arrows_only(package: str) -> None:
     for file in files:
         crossing = set(imported(file)) & (PACKAGES.keys() - {package})
         assert crossing <= ALLOWED[package], f"{file.relative_to(ROOT)} imports {crossing}"
+
+
+def modules_imported(file: Path) -> Iterator[str]:
+    """Full names of what a file imports, for type checking too: modules, and names in them."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, f"{file}: relative imports hide who imports whom"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_the_exporter_sees_the_public_faces_of_engines_only() -> None:
+    public = {
+        f"{face}.{name}" for face in ENGINES_FACES for name in importlib.import_module(face).__all__
+    }
+    for file in PACKAGES["cca_export"].rglob("*.py"):
+        seen = {name for name in modules_imported(file) if name.startswith("cca_engines")}
+        assert seen <= ENGINES_FACES | public, file.relative_to(ROOT)
+
+
+def module_name(package: str, file: Path) -> str:
+    """The full name of a package's module."""
+    inside = file.relative_to(PACKAGES[package].parent).with_suffix("")
+    return ".".join(inside.parts).removesuffix(".__init__")
+
+
+def test_modules_of_the_engines_import_in_no_circle() -> None:
+    files = {module_name("cca_engines", f): f for f in PACKAGES["cca_engines"].rglob("*.py")}
+    graph = {name: files.keys() & set(modules_imported(file)) for name, file in files.items()}
+    assert len(graph) > 30
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
 
 
 def test_only_the_exporter_imports_torch_and_onnx() -> None:

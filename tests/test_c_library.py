@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
+import cca_runtime
 import numpy as np
 import pytest
-from cca_core import Decoder, parse_stream
+from c_machines import (
+    TILE_NONE,
+    CCodec,
+    CError,
+    Limits,
+    Pixels,
+    Region,
+    decode_options,
+    encode_options,
+)
+from cca_engines import open_engine
 from cca_runtime.bundle import open_bundle
-from cca_runtime.codec import Codec
 from locations import ROOT
-from references.averages import average_factors
-from references.padding import choose_padding
 
 PROGRAM = r"""
 #include <cca/cca.h>
 #include <stdio.h>
 int main(void) {
-    cca_padding padding;
     if (cca_check_abi(CCA_ABI_VERSION) != CCA_OK) return 1;
-    if (cca_choose_padding(100, 50, &padding) != CCA_OK) return 1;
-    printf("%s %d\n", cca_version_string(), padding.left);
+    printf("%s %s\n", cca_version_string(), cca_status_name(CCA_ERROR_STREAM));
     return 0;
 }
 """
+CPP_PROGRAM = r"""
+#include <cca/cca.hpp>
+#include <cstdio>
+int main() {
+    try {
+        cca::parse_stream(cca::view(std::string("a picture")));
+    } catch (const cca::Error& error) {
+        if (cca::Error(CCA_ERROR_MEMORY, "").is_bad_input() || !error.is_bad_input()) return 1;
+        std::printf("%s %s\n", cca_version_string(), cca_status_name(error.status()));
+    }
+}
+"""
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+OUTPUT = f"{VERSION} CCA_ERROR_STREAM\n"
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -102,13 +120,13 @@ def build_with_cmake(
 
 def test_cmake_finds_the_shared_library_for_c(prefix: Path, tmp_path: Path) -> None:
     program = build_with_cmake(prefix, tmp_path, PROGRAM, "C")
-    assert run(program) == f"{VERSION} 14\n"
-    assert "libcca.so.1" in run("ldd", program)
+    assert run(program) == OUTPUT
+    assert "libcca.so.2" in run("ldd", program)
 
 
 def test_cmake_finds_the_static_library_for_cpp(prefix: Path, tmp_path: Path) -> None:
-    program = build_with_cmake(prefix, tmp_path, PROGRAM, "CXX", "cca::cca_static")
-    assert run(program) == f"{VERSION} 14\n"
+    program = build_with_cmake(prefix, tmp_path, CPP_PROGRAM, "CXX", "cca::cca_static")
+    assert run(program) == OUTPUT
     assert "libcca" not in run("ldd", program)
 
 
@@ -123,60 +141,91 @@ def test_pkg_config_finds_it(prefix: Path, tmp_path: Path, static: bool) -> None
     kind = ["-Wl,-Bstatic", "-lcca", "-Wl,-Bdynamic"] if static else ["-lcca"]
     flags = [part for flag in flags for part in (kind if flag == "-lcca" else [flag])]
     run("cc", "-std=c11", tmp_path / "program.c", "-o", program, *flags)
-    library = find(prefix, "libcca.so.1").parent
-    assert run(program, LD_LIBRARY_PATH=str(library)) == f"{VERSION} 14\n"
+    library = find(prefix, "libcca.so.2").parent
+    assert run(program, LD_LIBRARY_PATH=str(library)) == OUTPUT
 
 
 def test_the_shared_library_exports_the_header_and_nothing_else(installed: Path) -> None:
-    symbols = run("nm", "-D", "--defined-only", find(installed, "libcca.so.1"))
+    symbols = run("nm", "-D", "--defined-only", find(installed, "libcca.so.2"))
     header = (installed / "include" / "cca" / "cca.h").read_text()
     declared = set(re.findall(r"^CCA_API [^;(]*?(cca_\w+)\(", header, re.MULTILINE))
     assert len(declared) > 30
     assert {line.split()[-1] for line in symbols.splitlines()} == declared
 
 
-def test_numbers_are_those_of_python(installed: Path) -> None:
-    library = ctypes.CDLL(str(find(installed, "libcca.so.1")))
-    averages = (ctypes.c_float * 4)()
-    padding = (ctypes.c_uint8 * 4)()
-    sides = [*range(1, 70), 100, 1000, 4095, 4096, 4097, 8191, 16_400, 65_535]
-    for height in sides:
-        for width in sides:
-            assert library.cca_averages(height, width, averages) == 0
-            assert list(averages) == average_factors(height, width).tolist()
-            assert library.cca_choose_padding(width, height, padding) == 0
-            assert tuple(padding) == choose_padding(height, width)
+@pytest.fixture(scope="module")
+def c_codec(installed: Path) -> Iterator[CCodec]:
+    """The default model on the default engine."""
+    codec = CCodec(find(installed, "libcca.so.2"), open_bundle(None), open_engine("onnxruntime"))
+    yield codec
+    codec.close()
 
 
-def test_the_program_in_the_document_decodes_the_hyper_latents(
-    installed: Path, tmp_path: Path, default_codec: Codec
+@pytest.fixture(scope="module")
+def picture() -> Pixels:
+    """Of odd sides; its parts differ."""
+    noise = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    return np.ascontiguousarray(np.kron(noise, np.ones((31, 27, 1), np.uint8))[:150, :187])
+
+
+@pytest.mark.parametrize("tile", [None, 64, 128])
+def test_the_machines_make_what_python_makes(
+    tile: int | None, c_codec: CCodec, picture: Pixels
 ) -> None:
-    (source,) = re.findall(r"```cpp\n(.*?)```", (ROOT / "docs" / "embedding.md").read_text(), re.S)
-    program = build_with_cmake(installed, tmp_path, source, "CXX")
-    bundle = open_bundle(None)
-    picture = np.random.default_rng(0).integers(0, 256, (100, 150, 3), np.uint8)
-    stream = tmp_path / "picture.cca"
-    stream.write_bytes(default_codec.encode(picture))
-    symbols = [int(line) for line in run(program, bundle.path, stream).split()]
+    python = cca_runtime.load(tile=tile, workers=1)
+    options = encode_options(tile_side=TILE_NONE if tile is None else tile, reconstruct=1)
+    stream, reconstruction = c_codec.encode(picture, options)
+    assert stream == python.encode(picture)
+    whole = python.decode(stream)
+    assert np.array_equal(c_codec.decode(stream), whole)
+    assert reconstruction is not None
+    assert np.array_equal(reconstruction, whole)
+    x, y, width, height = 60, 65, 90, 3
+    region = decode_options(region=Region(x, y, width, height))
+    part = c_codec.decode(stream, region)
+    assert np.array_equal(part, whole[y : y + height, x : x + width])
 
-    _, payload = parse_stream(stream.read_bytes())
-    channels = np.repeat(np.arange(bundle.hyper_channels, dtype=np.uint16), 2 * 3)
-    expected = Decoder(payload).pull(channels, bundle.read_tables()["z"])
-    assert symbols == expected.tolist()
-    assert len(set(symbols)) > 1
+
+def test_tiles_follow_from_the_size_and_one_host_is_one_worker(
+    c_codec: CCodec, picture: Pixels
+) -> None:
+    stream, _ = c_codec.encode(picture, encode_options(workers=3))
+    assert stream == cca_runtime.load(workers=1).encode(picture)
+    assert c_codec.decode(stream, decode_options(workers=3)).shape == picture.shape
 
 
-def test_the_document_s_program_reports_errors(installed: Path, tmp_path: Path) -> None:
-    (source,) = re.findall(r"```cpp\n(.*?)```", (ROOT / "docs" / "embedding.md").read_text(), re.S)
-    program = build_with_cmake(installed, tmp_path, source, "CXX")
-    done = subprocess.run(
-        [program, str(open_bundle(None).path), shutil.which("true") or ""],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("CCA_ERROR_STREAM: not a CCA stream")
+@pytest.mark.parametrize("function", ["upload", "run", "download", "free"])
+def test_a_host_gives_up(function: str, c_codec: CCodec, picture: Pixels) -> None:
+    stream, _ = c_codec.encode(picture[:64, :64].copy())
+    with pytest.raises(CError, match="CCA_ERROR_HOST: a function of the host returned 7"):
+        c_codec.decode(stream, host=c_codec.host(fail_at=function))
+    assert c_codec.decode(stream).shape == (64, 64, 3)
+
+
+def test_what_the_machines_refuse(c_codec: CCodec, picture: Pixels) -> None:
+    stream, _ = c_codec.encode(picture)
+    with pytest.raises(CError, match="CCA_ERROR_STREAM"):
+        c_codec.decode(stream[:-1])
+    with pytest.raises(CError, match="CCA_ERROR_MODEL"):
+        c_codec.decode((ROOT / "tests" / "data" / "streams" / "odd-100x75.cca").read_bytes())
+    with pytest.raises(CError, match="CCA_ERROR_ARGUMENT: the region 187,0,1,1"):
+        c_codec.decode(stream, decode_options(region=Region(187, 0, 1, 1)))
+    with pytest.raises(CError, match="CCA_ERROR_LIMIT"):
+        c_codec.decode(stream, decode_options(limits=Limits(max_pixels=100)))
+    with pytest.raises(CError, match="CCA_ERROR_ARGUMENT: a tile cannot have a side of 65"):
+        c_codec.encode(picture, encode_options(tile_side=65))
+
+
+def test_the_document_s_code_compiles(installed: Path, tmp_path: Path) -> None:
+    """The blocks of each language, one after the other."""
+    document = (ROOT / "docs" / "embedding.md").read_text()
+    for language, compiler in [("c", ("cc", "-std=c11")), ("cpp", ("c++", "-std=c++17"))]:
+        blocks = re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
+        assert blocks
+        file = tmp_path / f"blocks.{language}"
+        file.write_text("\n".join(blocks))
+        flags = ("-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", installed / "include")
+        run(*compiler, *flags, file)
 
 
 def test_a_source_tree_says_that_it_is_not_installed() -> None:

@@ -13,11 +13,12 @@ from cca_export import exporter
 from cca_export.check import (
     CHECK_PICTURE,
     Comparison,
-    GraphChecker,
     MismatchError,
     PictureError,
+    check_graph,
     load_picture,
 )
+from cca_export.coding_runs import GraphRun, run_codec, symbols_of
 from cca_export.exporter import ExportSettings
 from cca_export.graphs import CodecGraph, codec_graphs
 from forgery import unloadable_graph
@@ -66,8 +67,8 @@ class FakeEngine:
 
 
 def check_all(engine: FakeEngine) -> list[Comparison]:
-    checker = GraphChecker(engine, PICTURE)  # type: ignore[arg-type]
-    return [c for graph in codec_graphs(NETWORK) for c in checker.check(graph, b"")]
+    runs = run_codec(list(codec_graphs(NETWORK)), PICTURE)
+    return [c for run in runs for c in check_graph(engine, run, b"")]  # type: ignore[arg-type]
 
 
 def scale(name: str, factor: float) -> Tamper:
@@ -98,15 +99,16 @@ def test_every_output_of_every_graph_is_compared() -> None:
 
 def test_symbols_are_what_an_encoder_sends() -> None:
     engine = FakeEngine({})
-    checker = GraphChecker(engine, PICTURE)  # type: ignore[arg-type]
     sent = []
-    for graph in codec_graphs(NETWORK):
-        checker.check(graph, b"")
-        if graph.name == "analysis":
+    for run in run_codec(list(codec_graphs(NETWORK)), PICTURE):
+        check_graph(engine, run, b"")  # type: ignore[arg-type]
+        if run.graph.name == "analysis":
             y = engine.run({"image": PICTURE})["y"]
         elif "symbols" in engine.inputs:
             low, high = np.moveaxis(engine.inputs["symbols"].astype(np.int32), -1, 0)
-            sent.append(low + 256 * high - 32768 + engine.inputs["previous_means"])
+            symbols = low + 256 * high - 32768
+            np.testing.assert_array_equal(symbols, symbols_of(run.inputs["symbols"]))
+            sent.append(symbols + engine.inputs["previous_means"])
     quantised = np.concatenate(sent, 1)
     assert np.abs(quantised - y).max() <= 0.5 + 1e-6
 
@@ -193,15 +195,13 @@ def test_damaged_pictures_are_refused(tmp_path: Path) -> None:
 def test_a_check_picture_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
 
-    class Checker:
-        def __init__(self, _: object, image: NDArray[np.uint8]) -> None:
-            seen.append(image.shape)
-
-        def check(self, *_: object) -> list[Comparison]:
-            return []
+    def check(_: object, run: GraphRun, __: bytes) -> list[Comparison]:
+        if run.graph.name == "analysis":
+            seen.append(run.inputs["image"].shape)
+        return []
 
     monkeypatch.setattr(exporter, "onnx_model", lambda _: unloadable_graph())
-    monkeypatch.setattr(exporter, "GraphChecker", Checker)
+    monkeypatch.setattr(exporter, "check_graph", check)
     torch.save(NETWORK.state_dict(), tmp_path / "tiny.pth")
     Image.new("RGB", (70, 10)).save(tmp_path / "mine.png")
     settings = ExportSettings(name="n", entropy="native", check=[tmp_path / "mine.png"])

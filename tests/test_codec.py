@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -286,7 +287,7 @@ def test_threads_do_not_meet(default_codec: Codec, chelsea: NDArray[np.uint8]) -
 class BatchingEngine(OnnxRuntimeEngine):
     """The default engine, as if it were faster at three pictures at once."""
 
-    batch = 3
+    capabilities = replace(OnnxRuntimeEngine.capabilities, batch=3)
 
     def __init__(self) -> None:
         super().__init__(threads=1, optimisation="all")
@@ -378,9 +379,9 @@ class SharedEngine(OnnxRuntimeEngine):
         super().__init__(threads=3, optimisation="all")
         self.shared: list[int] = []
 
-    def among(self, workers: int) -> OnnxRuntimeEngine:
+    def concurrency(self, workers: int) -> OnnxRuntimeEngine:
         self.shared.append(workers)
-        return super().among(workers)
+        return super().concurrency(workers)
 
 
 def test_pictures_at_the_same_time_share_the_cores_and_give_the_same_streams(
@@ -397,7 +398,7 @@ def test_pictures_at_the_same_time_share_the_cores_and_give_the_same_streams(
     for restored, stream in zip(codec.decode(expected), expected, strict=True):
         np.testing.assert_allclose(restored, default_codec.decode(stream), atol=1)
     assert engine.shared == [2]
-    assert "2 threads" in engine.among(2).description
+    assert "2 threads" in engine.concurrency(2).description
 
 
 class BusyEngine(OnnxRuntimeEngine):
@@ -409,7 +410,7 @@ class BusyEngine(OnnxRuntimeEngine):
         self._running = 0
         self._turn = threading.Lock()
 
-    def among(self, _: int) -> None:  # type: ignore[override]
+    def concurrency(self, _: int) -> None:  # type: ignore[override]
         return None
 
     def load(self, model: bytes, name: str, precision: Precision = "float32") -> OnnxRuntimeGraph:

@@ -126,8 +126,8 @@ def test_twins_run_in_threads(machine: Machine) -> None:
 
     def work(number: int) -> None:
         try:
-            own = engine.twin()
-            twin = graph.twin(own)
+            own = engine.new_context()
+            twin = graph.new_context(own)
             assert own.description == engine.description
             for round_ in range(10):
                 run_once(own, twin, rows=number + 1 + round_ % 2, seed=number)
@@ -152,7 +152,7 @@ def test_the_description_tells_all_that_results_depend_on() -> None:
         "onnxruntime 1.99.0 with CUDA 13.0, cuBLAS 130100, cuDNN 91300, float32, optimisation "
         "default, Software GPU (compute capability 8.9), driver for CUDA 13.0, CUDA 13.0"
     )
-    assert engine.deterministic
+    assert engine.capabilities.deterministic
     assert engine.load(make_model(), "sums").identity == ""
     assert fingerprint_backend(fingerprint(engine)) == "cuda"
     assert fingerprint(engine) != fingerprint(open_engine("cuda", optimisation="heuristic"))

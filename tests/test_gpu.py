@@ -101,8 +101,9 @@ def test_threads_give_the_streams_of_one(codec: Codec, pictures: Pictures) -> No
 
 @pytest.mark.usefixtures("analysis_on_the_cpu")
 def test_batches_give_the_streams_of_one(codec: Codec, pictures: Pictures) -> None:
-    assert codec.engine.batch > 1
-    alike = [np.roll(pictures[2], shift, axis=1) for shift in range(2 * codec.engine.batch)]
+    most = codec.engine.capabilities.batch
+    assert most > 1
+    alike = [np.roll(pictures[2], shift, axis=1) for shift in range(2 * most)]
     streams = [codec.encode(picture) for picture in alike]
     assert codec.encode(alike) == streams
     for picture, stream in zip(codec.decode(streams), streams, strict=True):

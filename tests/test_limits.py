@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import cca_runtime
+import cca_core
 import numpy as np
 import pytest
 from cca_core import (
@@ -49,6 +49,7 @@ def header(width: int, height: int, **fields: Any) -> StreamInfo:
         "padding": (0, 0, -width % 64, -height % 64),
         "model_id": bytes.fromhex(model_id),
         "entropy_mode": "exact",
+        "digests": [0],
     }
     return StreamInfo(**(known | fields))
 
@@ -81,7 +82,7 @@ def test_the_largest_picture_there_is_can_be_allowed() -> None:
 def test_damage_is_reported_before_size() -> None:
     damaged = bytearray(write_stream(header(LARGEST_SIDE, LARGEST_SIDE), b"payload"))
     damaged[16] ^= 1
-    with pytest.raises(cca_runtime.cca_core.StreamError, match="damaged") as caught:
+    with pytest.raises(cca_core.StreamError, match="damaged") as caught:
         parse_stream(damaged)
     assert not isinstance(caught.value, LimitError)
 
@@ -177,6 +178,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 
+import cca_core
 import cca_runtime
 
 limit, allowance, warm, *forged = sys.argv[1:]

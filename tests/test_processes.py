@@ -11,6 +11,7 @@ from pathlib import Path
 import cca_runtime
 import numpy as np
 import pytest
+from cca_core import parse_stream
 from cca_engines import available_engines, open_engine
 from cca_runtime import BadInputError
 from cca_runtime.bundle import find_bundle
@@ -44,13 +45,14 @@ def run(program: str, *arguments: str | Path, folder: Path) -> str:
 def test_a_codec_pickles_as_its_bundle_engine_and_options(picture: NDArray[np.uint8]) -> None:
     codec = cca_runtime.load(threads=1, max_pixels=70_000, workers=3, tile=128, precision="float32")
     codec.max_pixels = 80_000
+    large = np.resize(picture, (200, 200, 3))
     for again in (pickle.loads(pickle.dumps(codec)), copy.copy(codec), copy.deepcopy(codec)):
         assert again is not codec
         assert again.bundle.path == codec.bundle.path
         assert again.bundle.manifest == codec.bundle.manifest
         assert again.engine.description == codec.engine.description
         assert (again.max_pixels, again.workers) == (80_000, 3)
-        assert again._choose_tiling(200, 200) == codec._choose_tiling(200, 200) is not None
+        assert parse_stream(again.encode(large))[0].tiling == (128, 128, 1, 1)
         assert again.encode(picture) == codec.encode(picture)
     assert len(pickle.dumps(codec)) < 1000, "no picture, graph or table goes along"
 

@@ -192,8 +192,8 @@ def test_twins_run_in_threads(machine: Machine) -> None:
 
     def work(number: int) -> None:
         try:
-            own = engine.twin()
-            twin = graph.twin(own)
+            own = engine.new_context()
+            twin = graph.new_context(own)
             assert own.description == engine.description
             for round_ in range(20):
                 run_once(own, twin, rows=number + 1 + round_ % 2, seed=number)
@@ -219,7 +219,7 @@ def test_identity_is_the_plans_and_description_the_machines(machine: Machine) ->
     assert one.identity == engine.load(make_model(1), "one").identity
     assert one.identity != two.identity
     assert len(one.identity) == 16
-    assert not engine.deterministic
+    assert not engine.capabilities.deterministic
     assert engine.description == (
         "tensorrt 10.9.0 float16, Software GPU (compute capability 8.9), "
         "driver for CUDA 13.0, CUDA 13.0"

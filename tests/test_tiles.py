@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import cca_core
 import cca_runtime
 import numpy as np
 import pytest
 from cca_core import StreamInfo, parse_stream, write_stream
-from cca_engines import available_engines, open_engine
+from cca_engines import Tensor, available_engines, digest, open_engine
 from cca_runtime import BadInputError, StreamError, memory
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli import main
 from cca_runtime.codec import Codec
+from cca_runtime.host import EngineHost
 from cca_runtime.metrics import psnr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from locations import ROOT
 from numpy.typing import NDArray
 from PIL import Image
 from references import tile_reference
-from references.blending import Canvas
 from references.padding import choose_padding, pad, pad_part
-from references.part_coder import PartCoder
-from references.tiling import FADE, Grid, Tiling, choose_tiling
+from references.tiling import FADE, MARGIN, Box, Grid, Tiling, choose_tiling
 
 SIDE = 128
 
@@ -137,23 +137,22 @@ def test_a_region_is_of_one_stream(default_codec: Codec, stream: bytes) -> None:
         default_codec.decode([stream], region=(0, 0, 1, 1))  # type: ignore[call-overload]
 
 
-def record_payloads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What tiles are decoded from now on."""
-    seen: list[bytes] = []
-    read = PartCoder.read
-
-    def spy(self: PartCoder, payloads: list[bytes], *rest: Any) -> Any:
-        seen.extend(payloads)
-        return read(self, payloads, *rest)
-
-    monkeypatch.setattr(PartCoder, "read", spy)
-    return seen
-
-
 def tile_payloads(stream: bytes) -> list[bytes]:
     info, payload = parse_stream(stream)
     ends = np.cumsum(info.tile_sizes)
     return [payload[end - size : end] for end, size in zip(ends, info.tile_sizes, strict=True)]
+
+
+def with_cut_tiles(stream: bytes, numbers: Iterable[int]) -> bytes:
+    """The stream without the end of some tiles' payloads, with checksums that fit."""
+    info, _ = parse_stream(stream)
+    payloads = tile_payloads(stream)
+    for number in numbers:
+        payloads[number] = payloads[number][:-2]
+    names = ("width", "height", "padding", "model_id", "entropy_mode", "fingerprint", "tiling")
+    fields = {name: getattr(info, name) for name in (*names, "digests")}
+    sizes = [len(payload) for payload in payloads]
+    return write_stream(StreamInfo(**fields, tile_sizes=sizes), b"".join(payloads))
 
 
 @pytest.mark.parametrize(
@@ -170,38 +169,34 @@ def test_only_tiles_that_a_region_takes_are_decoded(
     stream: bytes,
     region: tuple[int, int, int, int],
     tiles: set[int],
-    monkeypatch: pytest.MonkeyPatch,
+    whole: NDArray[np.uint8],
 ) -> None:
     """Those of its window, and of 64 pixels around that."""
-    seen = record_payloads(monkeypatch)
-    default_codec.decode(stream, region=region)
-    payloads = tile_payloads(stream)
-    assert sorted(seen) == sorted(payloads[number] for number in tiles)
+    x, y, width, height = region
+    others = with_cut_tiles(stream, set(range(12)) - tiles)
+    part = default_codec.decode(others, region=region)
+    np.testing.assert_array_equal(part, whole[y : y + height, x : x + width])
+    for number in tiles:
+        row, column = divmod(number, 4)
+        with pytest.raises(StreamError, match=rf"^tile in column {column}, row {row}: payload"):
+            default_codec.decode(with_cut_tiles(stream, [number]), region=region)
 
 
 def test_a_damaged_tile_is_named_and_spoils_no_region_without_it(
     default_codec: Codec, stream: bytes, whole: NDArray[np.uint8]
 ) -> None:
     info, _ = parse_stream(stream)
-    payloads = tile_payloads(stream)
     start = len(stream) - sum(info.tile_sizes)
     damaged = bytearray(stream)
     damaged[start + sum(info.tile_sizes[:6]) + 10] ^= 4
     with pytest.raises(StreamError, match=r"^tile in column 2, row 1 checksum mismatch"):
         default_codec.decode(bytes(damaged))
     # With a new checksum, its own decoder still finds out.
-    payloads[6] = payloads[6][:-2]
-    sizes = [len(payload) for payload in payloads]
-    forged = write_stream(with_tiles(info, sizes), b"".join(payloads))
+    forged = with_cut_tiles(stream, [6])
     with pytest.raises(StreamError, match=r"^tile in column 2, row 1: payload"):
         default_codec.decode(forged)
     region = default_codec.decode(forged, region=(0, 0, 80, 290))
     np.testing.assert_array_equal(region, whole[:290, :80])
-
-
-def with_tiles(info: StreamInfo, sizes: list[int]) -> StreamInfo:
-    names = ("width", "height", "padding", "model_id", "entropy_mode", "fingerprint", "tiling")
-    return StreamInfo(**{name: getattr(info, name) for name in names}, tile_sizes=sizes)
 
 
 def test_empty_tiles_are_refused_before_anything_is_allocated(
@@ -216,12 +211,14 @@ def test_empty_tiles_are_refused_before_anything_is_allocated(
         entropy_mode="exact",
         tiling=(16_320, 16_320, 5, 5),
         tile_sizes=[9],
+        digests=[0],
     )
 
     def fail(*_: object) -> None:
         raise AssertionError("memory for the picture")
 
-    monkeypatch.setattr(Canvas, "__init__", fail)
+    for step in ("upload", "allocate", "run", "download"):
+        monkeypatch.setattr(EngineHost, step, fail)
     generous = Codec(default_codec.bundle, default_codec.engine, max_pixels=1 << 33)
     with pytest.raises(StreamError, match="tile in column 0, row 0: payload exhausted"):
         generous.decode(write_stream(info, b"\0\0\0\1\0\0\0\0\0"))
@@ -242,27 +239,24 @@ def test_symbols_are_the_same_on_every_engine_and_in_every_order(
     exact_codecs: list[Codec], chelsea: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = exact_codecs[0].encode(chelsea)
-    found: list[dict[bytes, NDArray[np.float32]]] = []
-    read = PartCoder.read
+    found: list[set[tuple[str, str]]] = []
 
-    def spy(self: PartCoder, payloads: list[bytes], *rest: Any) -> Any:
-        y_hat = read(self, payloads, *rest)
-        found[-1][payloads[0]] = self.to_host(y_hat).copy()
-        return y_hat
+    def spy(self: EngineHost, name: str, _: object, outputs: Mapping[str, Tensor]) -> None:
+        if name.startswith("prior"):
+            arrays = {key: self.engine.to_host(tensor) for key, tensor in outputs.items()}
+            found[-1].add((name, digest(arrays)))
 
-    monkeypatch.setattr(PartCoder, "read", spy)
+    monkeypatch.setattr(EngineHost, "ran", spy)
     for codec in exact_codecs:
-        found.append({})
+        found.append(set())
         codec.decode(stream)
         # The other way round.
-        found.append({})
+        found.append(set())
         for y in (299, 150, 0):
             for x in (450, 250, 150, 0):
                 codec.decode(stream, region=(x, y, 1, 1))
-    for y_hats in found:
-        assert y_hats.keys() == found[0].keys() == set(tile_payloads(stream))
-        for payload, y_hat in y_hats.items():
-            np.testing.assert_array_equal(y_hat, found[0][payload])
+    assert len(found[0]) == 12 * len(exact_codecs[0].bundle.prior_graphs)
+    assert all(outputs == found[0] for outputs in found)
 
 
 def test_native_streams_have_tiles_as_well(native_bundle: Path, chelsea: NDArray[np.uint8]) -> None:
@@ -295,18 +289,36 @@ def test_no_such_tile(tile: int | str) -> None:
         cca_runtime.load(tile=tile)
 
 
-def test_pictures_are_tiled_where_memory_is_short(
-    default_codec: Codec, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("width", "height", "tiling"),
+    [
+        (2048, 1024, None),
+        (2049, 1024, (1024, 1024, 3, 1)),
+        (2000, 1025, (1024, 576, 2, 2)),
+        (9000, 3000, (1024, 1024, 3, 3)),
+        (65_535, 1, (1024, 64, 3, 1)),
+    ],
+)
+def test_large_pictures_are_tiled_by_themselves(
+    width: int, height: int, tiling: tuple[int, ...] | None
 ) -> None:
-    monkeypatch.setattr(memory, "total_memory", lambda: 64 << 20)
-    for tile, tiled in (("auto", True), (None, False)):
-        codec = Codec(default_codec.bundle, default_codec.engine, tile=tile)
-        small, large = codec._choose_tiling(64, 128), codec._choose_tiling(3000, 9000)
-        assert small is None
-        assert (large == (1024, 1024, 3, 3)) == tiled
-    monkeypatch.setattr(memory, "total_memory", lambda: 64 << 40)
+    assert cca_core.choose_tiling(width, height, cca_core.TILE_BY_SIZE) == tiling
+    assert cca_core.choose_tiling(width, height, cca_core.TILE_NONE) is None
+
+
+def test_no_tiling_depends_on_memory(
+    default_codec: Codec, chelsea: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
     codec = Codec(default_codec.bundle, default_codec.engine)
-    assert codec._choose_tiling(3000, 9000) is None
+    streams = []
+    for free in (1 << 29, 1 << 45):
+        monkeypatch.setattr(memory, "free_memory", lambda free=free: free)
+        streams.append(codec.encode(chelsea))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(memory, "free_memory", lambda: 1 << 16)
+            with pytest.raises(BadInputError, match="of memory"):
+                Codec(default_codec.bundle, default_codec.engine).encode(chelsea)
+    assert streams[0] == streams[1]
 
 
 sides = st.integers(1, 60).map(lambda count: 64 * count)
@@ -317,6 +329,7 @@ def test_a_chosen_division_is_one_that_a_stream_can_carry(
     width: int, height: int, tile: int
 ) -> None:
     tiling = choose_tiling(width, height, tile)
+    assert cca_core.choose_tiling(width, height, tile) == tiling
     if tiling is None:
         assert max(width, height) <= min(1024, tile)
         return
@@ -330,6 +343,7 @@ def test_a_chosen_division_is_one_that_a_stream_can_carry(
         entropy_mode="exact",
         tiling=tiling,
         tile_sizes=[0] * grid.tiles.count,
+        digests=[0] * grid.tiles.count,
     )
     assert parse_stream(write_stream(info, b""), max_pixels=1 << 33) == (info, b"")
     covered = sum(
@@ -339,36 +353,105 @@ def test_a_chosen_division_is_one_that_a_stream_can_carry(
     assert covered == width * height
 
 
-@given(height=st.integers(1, 200), width=st.integers(1, 200), data=st.data())
-def test_a_part_of_a_padded_picture(height: int, width: int, data: st.DataObject) -> None:
+class ZeroHost:
+    """Runs no graphs: all that they give is zero, but for the pixels of windows.
+
+    Attributes:
+        images: uint8 [H, W, 3], what the analysis was given, in that order.
+        windows: Likewise, what the synthesis gave.
+    """
+
+    def __init__(self) -> None:
+        self.images: list[NDArray[np.uint8]] = []
+        self.windows: list[NDArray[np.uint8]] = []
+        self._arrays: dict[int, NDArray[Any]] = {}
+        self._random = np.random.default_rng(1)
+
+    def upload(self, slot: int, array: NDArray[Any]) -> None:
+        self._arrays[slot] = array
+        if array.dtype == np.uint8 and array.shape[-1] == 3:
+            self.images.append(array[0].copy())
+
+    def allocate(self, slot: int, dtype: str, shape: tuple[int, ...]) -> None:
+        self._arrays[slot] = np.zeros(shape, dtype)
+
+    def run(
+        self,
+        graph: int,  # noqa: ARG002 - names of outputs tell enough
+        inputs: list[cca_core.Binding],  # noqa: ARG002
+        outputs: list[cca_core.Binding],
+    ) -> None:
+        for name, slot, row, dtype, shape in outputs:
+            if row is None:
+                self._arrays[slot] = np.zeros(shape, dtype)
+            if name == "image":
+                self._arrays[slot][:] = self._random.integers(0, 256, shape, np.uint8)
+                self.windows.append(self._arrays[slot][0])
+
+    def download(self, slot: int) -> NDArray[Any]:
+        return self._arrays[slot]
+
+    def free(self, slot: int) -> None:
+        del self._arrays[slot]
+
+
+def finish(machine: Any, host: ZeroHost) -> Any:
+    """Do all steps of a machine."""
+    while machine.step(0, host):
+        pass
+    (result,) = machine.finish()
+    return result
+
+
+@pytest.fixture(scope="module")
+def model(default_codec: Codec) -> cca_core.Model:
+    return default_codec.bundle.read_model()
+
+
+@settings(deadline=None)
+@given(height=st.integers(1, 200), width=st.integers(1, 200), side=st.sampled_from([64, 128, 192]))
+def test_the_analysis_sees_parts_of_the_padded_picture(
+    model: cca_core.Model, height: int, width: int, side: int
+) -> None:
     pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
     padding = choose_padding(height, width)
-    padded = pad(pixels, padding)
-    left = data.draw(st.integers(0, padded.shape[1] - 1))
-    top = data.draw(st.integers(0, padded.shape[0] - 1))
-    right = data.draw(st.integers(left + 1, padded.shape[1]))
-    bottom = data.draw(st.integers(top + 1, padded.shape[0]))
-    part = pad_part(pixels, padding, (left, top, right, bottom))
-    np.testing.assert_array_equal(part, padded[top:bottom, left:right])
+    padded_height, padded_width, _ = pad(pixels, padding).shape
+    machine = cca_core.EncoderMachine(model, [(pixels, None, None, None)], tile_side=side)
+    host = ZeroHost()
+    finish(machine, host)
+    tiling = choose_tiling(padded_width, padded_height, side)
+    boxes = [Box(0, 0, padded_width, padded_height)]
+    if tiling is not None:
+        grid = Grid(padded_width, padded_height, tiling)
+        windows = map(grid.windows.box, range(grid.windows.count))
+        boxes = [grid.around(window, MARGIN) for window in windows]
+    for image, box in zip(host.images, boxes, strict=True):
+        np.testing.assert_array_equal(image, pad_part(pixels, padding, box))
 
 
-@pytest.mark.parametrize("shuffle", [lambda row: row, lambda row: row[::-1]])
-def test_windows_are_blended_as_the_page_says(
-    shuffle: Callable[[list[Any]], list[Any]],
+def test_windows_are_blended_as_the_page_says(model: cca_core.Model) -> None:
+    picture = (np.zeros((192, 256, 3), np.uint8), None, None, None)
+    machine = cca_core.EncoderMachine(model, [picture], tile_side=64)
+    _, stream, _ = finish(machine, ZeroHost())
+    host = ZeroHost()
+    _, pixels = finish(cca_core.DecoderMachine(model, [stream]), host)
+    grid = Grid(256, 192, Tiling(64, 64, 1, 1))
+    windows = {}
+    for number, seen in enumerate(host.windows):
+        window = grid.windows.box(number)
+        outer, inner = grid.around(window, MARGIN), grid.around(window, FADE)
+        rows = slice(inner.top - outer.top, inner.bottom - outer.top)
+        windows[window] = seen[rows, inner.left - outer.left : inner.right - outer.left]
+    assert len(windows) == 12
+    np.testing.assert_array_equal(pixels, tile_reference.blend(windows, 256, 192))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_pixel_depends_on_the_order_of_windows(
+    default_codec: Codec, stream: bytes, whole: NDArray[np.uint8], workers: int
 ) -> None:
-    grid = Grid(256, 192, Tiling(128, 64, 1, 1))
-    random = np.random.default_rng(1)
-    pixels = {}
-    for number in range(grid.windows.count):
-        box = grid.around(grid.windows.box(number), FADE)
-        pixels[grid.windows.box(number)] = random.integers(
-            0, 256, (box.height, box.width, 3), np.uint8
-        )
-    canvas = Canvas(grid, grid.picture)
-    for row in grid.windows_for(grid.picture):
-        canvas.add_row(shuffle([(window, pixels[window]) for window in row]))
-    expected = tile_reference.blend(pixels, 256, 192)
-    np.testing.assert_array_equal(canvas.pixels, expected)
+    codec = Codec(default_codec.bundle, default_codec.engine, workers=workers)
+    np.testing.assert_array_equal(codec.decode(stream), whole)
 
 
 def test_the_command_line(

@@ -1,7 +1,9 @@
 """Run one ONNX graph on one backend. Knows nothing of codecs."""
 
+from cca_engines.backend import Backend
 from cca_engines.digest import InexactError, digest
 from cca_engines.engine import (
+    Capabilities,
     Engine,
     EngineError,
     Graph,
@@ -20,10 +22,13 @@ from cca_engines.registry import (
     open_engine,
     optimisations,
     precisions,
+    third_party_engines,
 )
 
 __all__ = [
     "DEFAULT_ENGINE",
+    "Backend",
+    "Capabilities",
     "Engine",
     "EngineError",
     "Graph",
@@ -41,4 +46,5 @@ __all__ = [
     "open_engine",
     "optimisations",
     "precisions",
+    "third_party_engines",
 ]

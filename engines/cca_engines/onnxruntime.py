@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from cca_engines.engine import (
-    Engine,
-    PlanOptions,
-    Precision,
-    Tensor,
-    check_inputs,
-)
+from cca_engines.backend import Backend
+from cca_engines.engine import Capabilities, Engine, Graph, PlanOptions, Precision, Tensor
 from cca_engines.failures import explain
 from cca_engines.forked import Origin, Owned
-from cca_engines.host import HostMemory, deliver
+from cca_engines.host import deliver
 from cca_engines.privacy import unreported
 from cca_engines.processor import instruction_set, usable_cores
 
@@ -26,8 +21,6 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
-OPTIMISATIONS = tuple(_LEVELS)
-PRECISIONS: tuple[Precision, ...] = ("float32",)
 _DEFAULT_OPTIMISATION = "all"
 
 # Warnings about graph optimisation are for the exporter's developers, and errors arrive as
@@ -41,51 +34,32 @@ ort.disable_telemetry_events()
 _WHAT = "engine 'onnxruntime'"
 
 
-class OnnxRuntimeGraph:
+class OnnxRuntimeGraph(Graph):
     """One ONNX Runtime session, which any number of threads may run."""
 
-    identity = ""
-
     def __init__(self, session: ort.InferenceSession, name: str) -> None:
+        inputs = [value.name for value in session.get_inputs()]
+        super().__init__(name, inputs, [value.name for value in session.get_outputs()])
         self._session = Owned(session, _WHAT)
-        self._name = name
-        self._inputs = [value.name for value in session.get_inputs()]
-        self._outputs = [value.name for value in session.get_outputs()]
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        """Input names, in the graph's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """Output names, in the graph's order."""
-        return self._outputs
 
     def run(
         self, inputs: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Run the graph once on host arrays (see `cca_engines.engine.Graph.run`)."""
-        check_inputs(self, self._name, inputs)
+        self.check_inputs(inputs)
         session = self._session.get()
         try:
-            values = session.run(self._outputs, dict(inputs))
+            values = session.run(self.outputs, dict(inputs))
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise explain(error, f"graph '{self._name}' failed") from error
-        return deliver(dict(zip(self._outputs, values, strict=True)), into, self._name)
-
-    def twin(self, engine: Engine) -> OnnxRuntimeGraph:  # noqa: ARG002
-        """The graph itself: sessions may be run by several threads at once."""
-        return self
+            raise explain(error, f"graph '{self.name}' failed") from error
+        return deliver(dict(zip(self.outputs, values, strict=True)), into, self.name)
 
 
-class OnnxRuntimeEngine(HostMemory):
-    """ONNX Runtime's CPU execution provider in float32."""
+class OnnxRuntimeEngine(Engine):
+    """ONNX Runtime's CPU execution provider in float32, which has no state."""
 
     name = "onnxruntime"
-    deterministic = True
-    precision: Precision = "float32"
-    batch = 1  # one keeps all cores busy
+    capabilities = Capabilities(optimisations=tuple(_LEVELS))
 
     def __init__(self, threads: int, optimisation: str) -> None:
         self._threads = threads
@@ -121,14 +95,10 @@ class OnnxRuntimeEngine(HostMemory):
             raise explain(error, f"graph '{name}' cannot be loaded") from error
         return OnnxRuntimeGraph(session, name)
 
-    def among(self, workers: int) -> OnnxRuntimeEngine:
+    def concurrency(self, workers: int) -> OnnxRuntimeEngine:
         """An engine of fewer threads: who runs a session is one of them, and shares the others."""
         threads = max(1, self._threads - workers + 1)
         return self if threads == self._threads else OnnxRuntimeEngine(threads, self._optimisation)
-
-    def twin(self) -> OnnxRuntimeEngine:
-        """The engine itself, which has no state."""
-        return self
 
 
 def open_engine(
@@ -140,3 +110,6 @@ def open_engine(
 ) -> OnnxRuntimeEngine:
     """The engine on this machine's CPU (see `cca_engines.registry.open_engine`)."""
     return OnnxRuntimeEngine(threads or usable_cores(), optimisation or _DEFAULT_OPTIMISATION)
+
+
+BACKEND = Backend(OnnxRuntimeEngine.capabilities, open_engine)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
+from cca_engines.backend import Backend
 from cca_engines.cuda.device import Device, open_device
 from cca_engines.cuda.libraries import library_version
 from cca_engines.cuda.memory import CudaMemory, DeviceTensor
 from cca_engines.cuda.runtime import CudaRuntime, load_runtime
 from cca_engines.engine import (
+    Capabilities,
     Engine,
     EngineError,
+    Graph,
     OutputError,
     PlanOptions,
     Precision,
     Tensor,
-    check_inputs,
 )
 from cca_engines.failures import explain, first_line, is_of_memory
 from cca_engines.forked import Owned
@@ -38,8 +40,6 @@ _WHAT = "engine 'cuda'"
 # which rounds what an exact graph must not round; what `default` takes are implicit matrix
 # products. ONNX Runtime's own default compares several by timing them: results would not repeat.
 _ALGORITHMS = {"default": "DEFAULT", "heuristic": "HEURISTIC"}
-OPTIMISATIONS = tuple(_ALGORITHMS)
-PRECISIONS: tuple[Precision, ...] = ("float32",)
 _DEFAULT_OPTIMISATION = "default"
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -58,10 +58,8 @@ _REINSTALL = (
 )
 
 
-class OnnxRuntimeCudaGraph:
+class OnnxRuntimeCudaGraph(Graph):
     """One ONNX Runtime session on an engine's stream."""
-
-    identity = ""
 
     def __init__(self, model: bytes, name: str, engine: OnnxRuntimeCudaEngine) -> None:
         """Load a model into GPU memory.
@@ -74,83 +72,67 @@ class OnnxRuntimeCudaGraph:
         Raises:
             EngineError: ONNX Runtime refuses the model or cannot use the GPU.
         """
-        self._model = model
-        self._name = name
-        self._engine = engine
         try:
             session = engine.create_session(model)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise self._failure("cannot be loaded", error) from error
+            raise _failure(engine, name, "cannot be loaded", error) from error
+        inputs = [port.name for port in session.get_inputs()]
+        super().__init__(name, inputs, [port.name for port in session.get_outputs()])
+        self._model = model
+        self._engine = engine
         self._session = Owned(session, _WHAT)
         if _PROVIDER not in session.get_providers():
             raise EngineError(
                 f"graph '{name}' cannot be loaded: ONNX Runtime {ort.__version__} cannot use the "
                 "GPU and wrote why to the standard error output"
             )
-        self._inputs = [port.name for port in session.get_inputs()]
-        self._outputs = [port.name for port in session.get_outputs()]
         # The host does not wait for a run: others follow on the same stream.
         self._options = ort.RunOptions()
         self._options.log_severity_level = _LOG_NOTHING
         self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")
 
-    @property
-    def inputs(self) -> Sequence[str]:
-        """Input names, in the graph's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """Output names, in the graph's order."""
-        return self._outputs
-
     def run(
         self, inputs: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Put one run on the engine's stream (see `cca_engines.engine.Graph.run`)."""
-        check_inputs(self, self._name, inputs)
+        self.check_inputs(inputs)
         places = into or {}
-        surplus = set(places) - set(self._outputs)
+        surplus = set(places) - set(self.outputs)
         if surplus:
-            raise OutputError(f"graph '{self._name}' has no outputs {sorted(surplus)}")
+            raise OutputError(f"graph '{self.name}' has no outputs {sorted(surplus)}")
         session = self._session.get()
         binding = session.io_binding()
-        for name in self._inputs:
+        for name in self.inputs:
             binding.bind_input(name, *_DEVICE, *_memory(inputs[name]))
-        for name in self._outputs:
+        for name in self.outputs:
             memory = _memory(places[name]) if name in places else ()
             binding.bind_output(name, *_DEVICE, *memory)
         try:
             session.run_with_iobinding(binding, self._options)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise self._failure("failed", error) from error
-        values = dict(zip(self._outputs, binding.get_outputs(), strict=True))
-        return {name: places.get(name) or self._tensor(values[name]) for name in self._outputs}
+            raise _failure(self._engine, self.name, "failed", error) from error
+        values = dict(zip(self.outputs, binding.get_outputs(), strict=True))
+        return {name: places.get(name) or self._tensor(values[name]) for name in self.outputs}
 
-    def twin(self, engine: Engine) -> OnnxRuntimeCudaGraph:
+    def new_context(self, engine: Engine) -> OnnxRuntimeCudaGraph:
         """A session of its own, with its own weights: a session runs on one stream."""
-        return OnnxRuntimeCudaGraph(self._model, self._name, cast("OnnxRuntimeCudaEngine", engine))
+        return OnnxRuntimeCudaGraph(self._model, self.name, cast("OnnxRuntimeCudaEngine", engine))
 
     def _tensor(self, value: Any) -> DeviceTensor:
         """An `OrtValue`, whose memory is the session's, as a tensor that keeps both."""
         shape, dtype = tuple(value.shape()), _DTYPES[value.data_type()]
         return DeviceTensor(value.data_ptr(), shape, dtype, owner=(self, Owned(value, _WHAT)))
 
-    def _failure(self, what: str, error: Exception) -> EngineError:
-        if is_of_memory(error):
-            return self._engine.no_room(f"what graph '{self._name}' computes with")
-        return explain(error, f"graph '{self._name}' {what}")
-
 
 @dataclass(frozen=True)
 class _Shared:
-    """What an engine and its twins have in common.
+    """What an engine's contexts have in common.
 
     Attributes:
         cuda: The CUDA runtime.
         device: The GPU.
         libraries: What computes, with versions.
-        optimisation: One of `OPTIMISATIONS`.
+        optimisation: One of `_ALGORITHMS`.
     """
 
     cuda: CudaRuntime
@@ -159,13 +141,11 @@ class _Shared:
     optimisation: str
 
 
-class OnnxRuntimeCudaEngine(CudaMemory):
+class OnnxRuntimeCudaEngine(CudaMemory, Engine):
     """ONNX Runtime's CUDA execution provider in float32, with a stream of its own."""
 
     name = "cuda"
-    deterministic = True
-    precision: Precision = "float32"
-    batch = 8  # one small picture keeps few of a GPU's cores busy
+    capabilities = Capabilities(optimisations=tuple(_ALGORITHMS), batch=8, host_memory=False)
 
     def __init__(self, shared: _Shared) -> None:
         super().__init__(shared.cuda)
@@ -189,11 +169,7 @@ class OnnxRuntimeCudaEngine(CudaMemory):
         """Load an ONNX model from memory (see `cca_engines.engine.Engine.load`)."""
         return OnnxRuntimeCudaGraph(model, name, self)
 
-    def among(self, workers: int) -> OnnxRuntimeCudaEngine:  # noqa: ARG002
-        """The engine itself: the GPU shares itself out."""
-        return self
-
-    def twin(self) -> OnnxRuntimeCudaEngine:
+    def new_context(self) -> OnnxRuntimeCudaEngine:
         """An engine with a stream and memory of its own."""
         return OnnxRuntimeCudaEngine(self._shared)
 
@@ -256,6 +232,9 @@ def open_engine(
     )
 
 
+BACKEND = Backend(OnnxRuntimeCudaEngine.capabilities, open_engine)
+
+
 def _load_libraries(major: str) -> str:
     """Load what ONNX Runtime computes with, and say which versions those are.
 
@@ -272,6 +251,12 @@ def _load_libraries(major: str) -> str:
             "install them with: pip install 'onnxruntime-gpu[cuda,cudnn]'"
         ) from error
     return f"onnxruntime {ort.__version__} with CUDA {ort.cuda_version}, cuBLAS {blas}, cuDNN {dnn}"
+
+
+def _failure(memory: CudaMemory, graph: str, what: str, error: Exception) -> EngineError:
+    if is_of_memory(error):
+        return memory.no_room(f"what graph '{graph}' computes with")
+    return explain(error, f"graph '{graph}' {what}")
 
 
 def _memory(tensor: DeviceTensor) -> tuple[Any, ...]:

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cca_engines.backend import Backend
 from cca_engines.engine import (
+    Capabilities,
     Engine,
     EngineError,
+    Graph,
     PlanOptions,
     Precision,
     Tensor,
-    check_inputs,
 )
 from cca_engines.failures import explain
 from cca_engines.forked import Owned, Turns
-from cca_engines.host import HostMemory, deliver
+from cca_engines.host import deliver
 from cca_engines.privacy import unreported
 from cca_engines.processor import instruction_set, usable_cores
 
 with unreported():
     import openvino as ov
 
-OPTIMISATIONS: tuple[str, ...] = ()
-"""OpenVINO decides by itself."""
-
 _HINTS: Mapping[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
-PRECISIONS: tuple[Precision, ...] = tuple(_HINTS)
 
 # Threads that hand inputs over at the same time have been seen to wait for each other for ever,
 # inside OpenVINO's conversion of arrays. One request keeps all cores busy anyway.
@@ -34,54 +32,40 @@ _TURN = Turns()
 _WHAT = "engine 'openvino'"
 
 
-class OpenVinoGraph:
+class OpenVinoGraph(Graph):
     """One compiled model with one inference request."""
 
-    identity = ""
-
     def __init__(self, compiled: Owned[ov.CompiledModel], name: str) -> None:
+        inputs = [port.any_name for port in compiled.get().inputs]
+        super().__init__(name, inputs, [port.any_name for port in compiled.get().outputs])
         self._compiled = compiled
         self._request = Owned(compiled.get().create_infer_request(), _WHAT)
-        self._name = name
-        self._inputs = [port.any_name for port in compiled.get().inputs]
-        self._outputs = [port.any_name for port in compiled.get().outputs]
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        """Input names, in the graph's order."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """Output names, in the graph's order."""
-        return self._outputs
 
     def run(
         self, inputs: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Run the graph once on host arrays (see `cca_engines.engine.Graph.run`)."""
-        check_inputs(self, self._name, inputs)
+        self.check_inputs(inputs)
         request = self._request.get()
         try:
             with _TURN:
                 # Outputs are copied: the request writes the next ones into the same memory.
                 values = request.infer(dict(inputs), share_inputs=True)
         except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
-            raise explain(error, f"graph '{self._name}' failed") from error
-        outputs = {name: values[index] for index, name in enumerate(self._outputs)}
-        return deliver(outputs, into, self._name)
+            raise explain(error, f"graph '{self.name}' failed") from error
+        outputs = {name: values[index] for index, name in enumerate(self.outputs)}
+        return deliver(outputs, into, self.name)
 
-    def twin(self, engine: Engine) -> OpenVinoGraph:  # noqa: ARG002
+    def new_context(self, engine: Engine) -> OpenVinoGraph:  # noqa: ARG002
         """A request of its own on the same compiled model."""
-        return OpenVinoGraph(self._compiled, self._name)
+        return OpenVinoGraph(self._compiled, self.name)
 
 
-class OpenVinoEngine(HostMemory):
-    """OpenVINO's CPU plugin."""
+class OpenVinoEngine(Engine):
+    """OpenVINO's CPU plugin, which decides by itself how to optimise. Only requests have state."""
 
     name = "openvino"
-    deterministic = True
-    batch = 1  # one keeps all cores busy
+    capabilities = Capabilities(precisions=tuple(_HINTS))
 
     def __init__(self, threads: int, precision: Precision) -> None:
         """Take a number of threads.
@@ -89,16 +73,21 @@ class OpenVinoEngine(HostMemory):
         Raises:
             EngineError: The processor does not have this precision.
         """
-        self.precision: Precision = precision
+        self._precision = precision
         self._threads = threads
         self._core = Owned(ov.Core(), _WHAT)
-        if precision == "bfloat16" and "BF16" not in self._capabilities:
+        if precision == "bfloat16" and "BF16" not in self._processor_features:
             raise EngineError(
                 f"this processor does not compute in {precision}: leave the precision out"
             )
 
     @property
-    def _capabilities(self) -> Sequence[str]:
+    def precision(self) -> Precision:
+        """The one that it was opened with."""
+        return self._precision
+
+    @property
+    def _processor_features(self) -> Sequence[str]:
         """What the processor can compute in, and other features, by OpenVINO's names."""
         # OpenVINO emulates bfloat16 on processors with AVX-512 alone, more slowly than float32.
         found: Sequence[str] = self._core.get().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -131,18 +120,14 @@ class OpenVinoEngine(HostMemory):
             raise explain(error, f"graph '{name}' cannot be loaded") from error
         return OpenVinoGraph(Owned(compiled, _WHAT), name)
 
-    def among(self, workers: int) -> None:
+    def concurrency(self, workers: int) -> None:
         """None: its graphs keep all threads busy, and in streams of fewer are no faster."""
-
-    def twin(self) -> OpenVinoEngine:
-        """The engine itself: only requests have state."""
-        return self
 
 
 def open_engine(
     *,
     threads: int | None = None,
-    optimisation: None = None,  # noqa: ARG001 - it has no levels
+    optimisation: str | None = None,  # noqa: ARG001 - it has no levels
     precision: Precision | None = None,
     plans: PlanOptions | None = None,  # noqa: ARG001 - it compiles while loading
 ) -> OpenVinoEngine:
@@ -151,4 +136,7 @@ def open_engine(
     Raises:
         EngineError: The processor does not have this precision.
     """
-    return OpenVinoEngine(threads or usable_cores(), precision or PRECISIONS[0])
+    return OpenVinoEngine(threads or usable_cores(), precision or "float32")
+
+
+BACKEND = Backend(OpenVinoEngine.capabilities, open_engine)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from references.coding_order import CodingState, symbol_bytes
 from references.padding import choose_padding, crop, pad
 from torch import Tensor
 
-_NIBBLE = 4
+_LENGTH_BITS = 5
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,6 @@ def _bits(symbols: Tensor, indexes: Tensor, tables: EntropyTables) -> float:
     chosen = np.where(inside, interval, escape)
     frequency = tables.cdf[rows, chosen + 1] - tables.cdf[rows, chosen]
     bits = float(np.sum(16 - np.log2(frequency)))
-    # An escaped distance: the number of its nibbles, then they (docs/format.md).
+    # An escaped distance: its length, then its bits below the highest (docs/format.md).
     beyond = np.where(interval < 0, -2 * interval - 1, 2 * (interval - escape))[~inside]
-    return bits + sum(_NIBBLE * (1 + math.ceil(int(d).bit_length() / _NIBBLE)) for d in beyond)
+    return bits + sum(_LENGTH_BITS + max(0, int(d).bit_length() - 1) for d in beyond)

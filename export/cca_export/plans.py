@@ -1,32 +1,18 @@
 """Compile the graphs of a bundle to plans for GPUs, which lie in its directory `engines`.
 
 Plans are not part of what the manifest describes: each says itself what it is good for
-(`cca_engines.tensorrt.plans`), and a runtime that finds none that fits builds its own.
+(`cca_engines.tensorrt`), and a runtime that finds none that fits builds its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cca_console.ending import uninterrupted
-from cca_engines import EngineError, ShapeRange
-from cca_engines.cuda.device import open_device
-from cca_engines.cuda.runtime import load_runtime
-from cca_engines.tensorrt.build import BuildSettings, build_plan
-from cca_engines.tensorrt.module import PORTABLE, Target, TensorRt, load_tensorrt
-from cca_engines.tensorrt.plans import (
-    SUFFIX,
-    PlanDirectory,
-    PlanFile,
-    PlanFileError,
-    PlanHeader,
-    PlanKey,
-    read_header,
-)
-from cca_engines.tensorrt.timing import user_timing
+from cca_engines import ShapeRange
+from cca_engines.tensorrt import PlanCompiler, PlanHeader
 
 from cca_export.manifest import gpu_graphs
 
@@ -104,10 +90,7 @@ class PlanBuilder:
         Raises:
             cca_engines.EngineError: The engine is not installed, or there is no GPU that it needs.
         """
-        self._library = load_tensorrt(engine)
-        self._target = _target(self._library)
-        timing = user_timing(self._library, self._target)
-        self._settings = BuildSettings(plan_shapes(sizes), self._target, memory, timing)
+        self._compiler = PlanCompiler(engine, plan_shapes(sizes), memory)
 
     def build(self, bundle: Path, progress: Progress = lambda _: None) -> list[PlanReport]:
         """Build the plans that a bundle lacks; remove those of this engine that they replace.
@@ -121,58 +104,27 @@ class PlanBuilder:
             cca_engines.EngineError: A graph cannot be built.
             OSError: A plan cannot be written.
         """
-        directory = PlanDirectory(bundle / DIRECTORY)
+        directory, compiler = bundle / DIRECTORY, self._compiler
         graphs = gpu_graphs(bundle)
         # Before a build, which may take minutes: whether there can be such a directory.
-        directory.path.mkdir(exist_ok=True)
+        directory.mkdir(exist_ok=True)
         reports, files = [], set()
         for number, graph in enumerate(graphs, 1):
             place = f"plan {number} of {len(graphs)}: {graph.name}"
             model = graph.read()
-            key = PlanKey.of(self._library, self._target, model)
-            file = self._current(directory, graph.name, key)
+            file = compiler.find(directory, graph.name, model)
             if file is not None:
                 progress(f"up to date, {place}")
                 reports.append(PlanReport(graph.name, file.header, None))
             else:
-                progress(f"building with {self._library.name} {self._library.version}, {place}")
-                plan = build_plan(self._library, model, graph.name, self._settings)
+                progress(f"building with {compiler}, {place}")
+                plan = compiler.compile(graph.name, model)
                 with uninterrupted():
-                    file = directory.write(graph.name, key, self._settings.shapes, plan)
+                    file = compiler.write(directory, graph.name, model, plan)
                 reports.append(PlanReport(graph.name, file.header, plan.seconds, plan.warnings))
             files.add(file.path)
-        self._remove_stale(directory, files)
+        compiler.remove_others(directory, files)
         return reports
-
-    def _current(self, directory: PlanDirectory, graph: str, key: PlanKey) -> PlanFile | None:
-        """The plan that building would give, if it is there and whole."""
-        for file in directory.files(graph):
-            if file.header.key == key and file.header.shapes == self._settings.shapes:
-                with suppress(PlanFileError):
-                    file.read()
-                    return file
-        return None
-
-    def _remove_stale(self, directory: PlanDirectory, files: set[Path]) -> None:
-        """Remove this engine's other plans for the same GPUs: of old graphs, versions, shapes."""
-        for path in directory.path.glob(f"*{SUFFIX}"):
-            with suppress(PlanFileError):
-                key = read_header(path).key
-                same = (key.library, key.target) == (self._library.name, self._target.name)
-                if same and path not in files:
-                    path.unlink()
-
-
-def _target(library: TensorRt) -> Target:
-    if library.compiles_when_run:
-        return PORTABLE
-    try:
-        return library.target(open_device(load_runtime()))
-    except EngineError as error:
-        raise EngineError(
-            f"TensorRT builds plans on the GPU that is to run them ({error}); "
-            "tensorrt-rtx builds them anywhere"
-        ) from error
 
 
 def describe_plans(bundle: Path, reports: Sequence[PlanReport]) -> str:

@@ -63,6 +63,17 @@ def named(value: object, name: str) -> str:
     return value
 
 
+def true_or_false(value: object, name: str) -> bool:
+    """A switch: "no" is not to mean yes.
+
+    Raises:
+        BadInputError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise BadInputError(f"{name} must be True or False, and is {show(value)}")
+    return value
+
+
 def as_region(value: object) -> Region:
     """A region of four Python integers.
 

@@ -7,10 +7,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
-from cca_core import DEFAULT_MAX_PIXELS, DecoderMachine, EncoderMachine, Model, StreamInfo
+from cca_core import (
+    DEFAULT_MAX_PIXELS,
+    DecoderMachine,
+    EncoderMachine,
+    InexactError,
+    Model,
+    StreamInfo,
+)
 from cca_engines import Engine, EngineError, fingerprint, fingerprint_backend
 from cca_engines.forked import Origin
-from cca_engines.host import HostMemory
 
 from cca_runtime.arguments import (
     BY_SIZE,
@@ -20,6 +26,7 @@ from cca_runtime.arguments import (
     as_tile,
     show,
     tile_side,
+    true_or_false,
     whole_number,
 )
 from cca_runtime.batches import code_or_explain, or_raise, prepared
@@ -89,6 +96,7 @@ class Codec:
         max_pixels: int = DEFAULT_MAX_PIXELS,
         workers: int = WORKERS,
         tile: int | str | None = BY_SIZE,
+        keep_going: bool = False,
         reopening: Reopening | None = None,
     ) -> None:
         self.bundle = bundle
@@ -96,6 +104,7 @@ class Codec:
         self.max_pixels = whole_number(max_pixels, "max_pixels", 1)
         self.workers = workers = whole_number(workers, "workers", 1, MOST_THREADS)
         self._tile = as_tile(tile)
+        self.keep_going = true_or_false(keep_going, "keep_going")
         self._reopening = reopening
         self._origin = Origin()
         first = EngineHost(engine, GraphRunner(bundle, engine))
@@ -105,7 +114,7 @@ class Codec:
         self._turn = threading.Lock()
         self._memory = MemoryLedger()
         # What takes memory on a device is up to its engine.
-        self._in_host_memory = isinstance(engine, HostMemory)
+        self._in_host_memory = engine.capabilities.host_memory
 
     def __reduce__(self) -> tuple[Callable[..., Codec], tuple[object, ...]]:
         """To pickle and to copy: what `load` opens it again from, wherever that is.
@@ -120,6 +129,7 @@ class Codec:
             "max_pixels": self.max_pixels,
             "workers": self.workers,
             "tile": self._tile,
+            "keep_going": self.keep_going,
         }
         return self._reopening.function, (str(self.bundle.path), self.engine.name, options)
 
@@ -173,7 +183,8 @@ class Codec:
             BadInputError: It is none of these, its file cannot be read, it needs another model,
                 engine or `max_pixels` or more memory than there is, or the region is not in the
                 picture.
-            FailureError: The engine failed.
+            FailureError: The engine failed, or the latents are not those that the encoder had and
+                the codec was not loaded with `keep_going`.
         """
         if not is_list(data):
             return self.decode_stream(cast("StreamLike", data), region=region).picture.pixels
@@ -351,12 +362,12 @@ class Codec:
         # A float prior's results may depend on the number of threads.
         if self.workers == 1 or self.bundle.entropy_mode != "exact":
             return self._hosts
-        engine = self.engine.among(self.workers)
+        engine = self.engine.concurrency(self.workers)
         if engine is self.engine:
             return self._hosts
         if engine is None:
             with self._hosts.take() as host:
-                return HostPool(host.twin(), 1)
+                return HostPool(host.new_context(), 1)
         host = EngineHost(engine, GraphRunner(self.bundle, engine))
         self._check(host)
         return HostPool(host, self.workers)
@@ -374,7 +385,7 @@ class Codec:
         height, width = pictures[0].pixels.shape[:2]
         graphs = ["analysis", *self.bundle.prior_graphs, *(["synthesis"] if reconstruct else [])]
         work = Work.encoding(width, height, len(pictures), reconstruct=reconstruct)
-        with self._room(work, division) as workers, core_errors():
+        with self._room(work, division) as workers, self._core_errors():
             watch = self._prepare(pool, graphs)
             machine = EncoderMachine(
                 self._read_model(watch),
@@ -407,16 +418,40 @@ class Codec:
         info = streams[0].info
         width, height = (info.width, info.height) if region is None else region[2:]
         work = Work.decoding(width, height, len(streams), region=region is not None)
-        with self._room(work, division) as workers, core_errors():
+        with self._room(work, division) as workers, self._core_errors("; --keep-going decodes it"):
             watch = self._prepare(pool, [*self.bundle.prior_graphs, "synthesis"])
             if workers > 1:
                 machine = self._decoder(streams, region, pool, workers)
             seconds = {**watch.seconds, **pool.drive(machine, workers)}
             results = machine.finish()
         shares = {stage: value / len(streams) for stage, value in seconds.items()}
+        notes = self._notes(machine.mismatches, len(info.digests))
         return [
-            Decoded(Picture(pixels, own.icc, own.exif, own.xmp), shares) for own, pixels in results
+            Decoded(Picture(pixels, own.icc, own.exif, own.xmp), shares, notes)
+            for own, pixels in results
         ]
+
+    def _notes(self, mismatches: int, parts: int) -> tuple[str, ...]:
+        if not mismatches:
+            return ()
+        where = "" if parts == 1 else f" in {mismatches} of {parts} tiles"
+        return (
+            f"this is not the picture that was encoded: the latents{where} are not those that the "
+            "encoder had; its engine or this one does not compute the model exactly "
+            f"({self._computing()})",
+        )
+
+    def _computing(self) -> str:
+        return f"engine {self.engine.name}, model '{self.bundle.name}'"
+
+    @contextmanager
+    def _core_errors(self, advice: str = "") -> Iterator[None]:
+        """As `core_errors`, and names the engine and the model that do not agree."""
+        with core_errors():
+            try:
+                yield
+            except InexactError as error:
+                raise FailureError(f"{error} ({self._computing()}{advice})") from error
 
     def _decoder(
         self, streams: Sequence[Stream], region: Region | None, pool: HostPool, workers: int
@@ -428,6 +463,7 @@ class Codec:
             fingerprint=self._fingerprint(pool),
             max_pixels=min(self.max_pixels, NO_LIMIT),
             workers=workers,
+            keep_going=self.keep_going,
         )
 
     def _prepare(self, pool: HostPool, graphs: Sequence[str]) -> Stopwatch:
@@ -496,8 +532,12 @@ class Codec:
             # A float prior's results may depend on the batch, and the decoder's is another.
             if isinstance(item, CcaError) or self.bundle.entropy_mode != "exact":
                 return 1
+            # The core does not tell which of several is not what was encoded.
+            if self.keep_going:
+                return 1
             own = division(item)
-            return min(self.engine.batch, max(1, _BATCH_PIXELS // own.pixels)) if own.whole else 1
+            most = self.engine.capabilities.batch
+            return min(most, max(1, _BATCH_PIXELS // own.pixels)) if own.whole else 1
 
         def work(batch: Sequence[_Item | CcaError]) -> list[_Coded | CcaError]:
             return code_or_explain(batch, code)

@@ -96,7 +96,7 @@ def check_engine(bundle: Bundle, host: EngineHost) -> None:
     vectors = conformance_of(bundle)
     engine = host.engine
     # Plans are compiled on the user's machine, anew with each driver: no note outlives them.
-    mark = VerifiedMark(bundle, engine) if engine.deterministic else None
+    mark = VerifiedMark(bundle, engine) if engine.capabilities.deterministic else None
     if mark and mark.is_set():
         return
     fast = [case for case in vectors.cases if case.fast]

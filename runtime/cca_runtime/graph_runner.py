@@ -35,11 +35,11 @@ class GraphRunner:
         """Of all graphs, in the order of their numbers in the core's steps."""
         return list(self._bundle.graphs)
 
-    def twin(self, engine: Engine) -> GraphRunner:
+    def new_context(self, engine: Engine) -> GraphRunner:
         """The same graphs for another thread, which are still loaded only once.
 
         Args:
-            engine: A twin of this one's engine.
+            engine: A context of this one's engine.
         """
         return GraphRunner(self._bundle, engine, self)
 
@@ -66,7 +66,7 @@ class GraphRunner:
             BadInputError: As `run`.
             FailureError: As `run`.
         """
-        if self._engine.deterministic:
+        if self._engine.capabilities.deterministic:
             return []
         names = list(names)
         self.load(names, Stopwatch())
@@ -96,7 +96,7 @@ class GraphRunner:
             self._original.load(names, Stopwatch())
             loaded = self._original._graphs
             with engine_failures(self._engine):
-                return [loaded[name].twin(self._engine) for name in names]
+                return [loaded[name].new_context(self._engine) for name in names]
         with ThreadPoolExecutor() as pool:
             return list(pool.map(self._load, names))
 

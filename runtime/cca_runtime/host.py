@@ -33,6 +33,10 @@ class Machine(Protocol):
         """Do a worker's next step. False when all is done."""
         ...
 
+    def waited(self, worker: int, /) -> float:
+        """Seconds that a worker has waited for the others."""
+        ...
+
 
 class EngineHost:
     """Does the steps of one worker of a machine; for one thread at a time."""
@@ -45,15 +49,15 @@ class EngineHost:
         self._seconds: dict[str, float] = {}
         self._stage = "prior"
 
-    def twin(self) -> EngineHost:
+    def new_context(self) -> EngineHost:
         """A host for another thread, with the same graphs.
 
         Raises:
             FailureError: The engine has no room for another.
         """
         with engine_failures(self.engine):
-            engine = self.engine.twin()
-        return EngineHost(engine, self.graphs.twin(engine))
+            engine = self.engine.new_context()
+        return EngineHost(engine, self.graphs.new_context(engine))
 
     def drive(self, machine: Machine, worker: int = 0) -> Mapping[str, float]:
         """Do all of a worker's steps.
@@ -74,7 +78,7 @@ class EngineHost:
         finally:
             self._tensors.clear()
         elapsed = time.perf_counter() - start
-        own = {_CODER: elapsed - sum(self._seconds.values())}
+        own = {_CODER: elapsed - machine.waited(worker) - sum(self._seconds.values())}
         return self._seconds | own
 
     def upload(self, slot: int, array: NDArray[Any]) -> None:

@@ -65,4 +65,4 @@ class HostPool:
     def _pop(self) -> EngineHost:
         with self._turn:
             # The one used last: its memory and recordings are warm.
-            return self._idle.pop() if self._idle else self.first.twin()
+            return self._idle.pop() if self._idle else self.first.new_context()

@@ -14,9 +14,10 @@ from cca_engines import (
     Precision,
     engines_by_speed,
     open_engine,
+    third_party_engines,
 )
 
-from cca_runtime.arguments import BY_SIZE, MOST_THREADS, named, show, whole_number
+from cca_runtime.arguments import BY_SIZE, MOST_THREADS, named, show, true_or_false, whole_number
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.codec import WORKERS, Codec, Reopening
 from cca_runtime.errors import BadInputError, FailureError, only_cca_errors
@@ -38,6 +39,7 @@ def load(
     workers: int = WORKERS,
     tile: int | str | None = BY_SIZE,
     trust_plans: bool = False,
+    keep_going: bool = False,
 ) -> Codec:
     """Open a model.
 
@@ -61,6 +63,8 @@ def load(
             None: every picture in one piece. What is decoded is as the stream says.
         trust_plans: Whether plans inside the bundle may be used, for engines that have them.
             They are code: trust them as you would trust a program.
+        keep_going: Decode a picture even if its latents are not those that the encoder had, which
+            `Decoded.notes` then says. Without, it is a FailureError.
 
     Raises:
         BadInputError: No such bundle, or it is broken; an argument is of another kind, or out
@@ -75,8 +79,7 @@ def load(
         named(precision, "the precision")
     if threads is not None:
         threads = whole_number(threads, "threads", 1, MOST_THREADS)
-    if not isinstance(trust_plans, bool):  # "no" is not to mean yes
-        raise BadInputError(f"trust_plans must be True or False, and is {show(trust_plans)}")
+    true_or_false(trust_plans, "trust_plans")
     settings: dict[str, Any] = {
         "precision": precision,
         "threads": threads,
@@ -90,6 +93,7 @@ def load(
             max_pixels=max_pixels,
             workers=workers,
             tile=tile,
+            keep_going=keep_going,
             reopening=Reopening(_reopen, settings),
         )
         codec.check_engine()
@@ -99,6 +103,8 @@ def load(
         bundle = open_bundle(path_or_name)
         if engine != FASTEST:
             return opened(engine)
+        for name in third_party_engines():
+            _log.info("engine %s is not tried, its speed is unknown: ask for it by name", name)
         *faster, surest = engines_by_speed()
         for name in faster:
             try:

@@ -122,7 +122,7 @@ def _decode(codec: Codec, source: Path, target: Path, watch: Stopwatch) -> Mappi
     return decoded.seconds
 
 
-class _CountedEngine:
+class _CountedEngine(Engine):
     """An engine that adds up its seconds by graph.
 
     Waiting for an output counts for the graph that was run last: on a GPU, `run` only asks
@@ -131,6 +131,7 @@ class _CountedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.capabilities = engine.capabilities
         self.seconds: Seconds = {}
         self._last = TRANSFER
 
@@ -143,16 +144,8 @@ class _CountedEngine:
         return self._engine.description
 
     @property
-    def deterministic(self) -> bool:
-        return self._engine.deterministic
-
-    @property
     def precision(self) -> Precision:
         return self._engine.precision
-
-    @property
-    def batch(self) -> int:
-        return self._engine.batch
 
     def load(self, model: bytes, name: str, precision: Precision = "float32") -> Graph:
         return _CountedGraph(self._engine.load(model, name, precision), name, self)
@@ -185,37 +178,25 @@ class _CountedEngine:
             elapsed = time.perf_counter() - start
             self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed
 
-    def among(self, workers: int) -> Engine | None:
-        return self._engine.among(workers)
+    def concurrency(self, workers: int) -> Engine | None:
+        return self._engine.concurrency(workers)
 
-    def twin(self) -> Engine:
-        return self._engine.twin()
+    def new_context(self) -> Engine:
+        return self._engine.new_context()
 
 
-class _CountedGraph:
+class _CountedGraph(Graph):
     """A graph of an engine that counts."""
 
     def __init__(self, graph: Graph, name: str, engine: _CountedEngine) -> None:
+        super().__init__(name, graph.inputs, graph.outputs, graph.identity)
         self._graph = graph
-        self._name = name
         self._engine = engine
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        return self._graph.inputs
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        return self._graph.outputs
-
-    @property
-    def identity(self) -> str:
-        return self._graph.identity
 
     def run(
         self, inputs: Mapping[str, Tensor], into: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        return self._engine.run(self._name, lambda: self._graph.run(inputs, into))
+        return self._engine.run(self.name, lambda: self._graph.run(inputs, into))
 
-    def twin(self, engine: Engine) -> Graph:
-        return self._graph.twin(engine)
+    def new_context(self, engine: Engine) -> Graph:
+        return self._graph.new_context(engine)

@@ -38,7 +38,9 @@ class Decoded:
     Attributes:
         picture: Pixels and metadata.
         seconds: Wall-clock seconds by stage: load, prior, coder, synthesis, as for `Encoded`.
+        notes: What is wrong with the picture, one sentence each; without `keep_going`, nothing.
     """
 
     picture: Picture
     seconds: Mapping[str, float]
+    notes: tuple[str, ...] = ()

@@ -47,7 +47,7 @@ def decode(codec: Codec, data: bytes) -> NDArray[np.uint8]:
 
 
 def window_bounds(data: bytes, stream: Stream, width: int, height: int) -> list[Bounds]:
-    position = 30 if stream.fingerprint else 22
+    position = 31 if stream.fingerprint else 23
     across, down = 64 * data[position], 64 * data[position + 1]
     return [
         (left, top, min(left + across, width), min(top + down, height))

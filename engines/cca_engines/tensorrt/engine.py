@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from cca_engines.backend import Backend
 from cca_engines.cuda.device import Device, open_device
-from cca_engines.cuda.memory import CudaMemory
-from cca_engines.cuda.pool import Block
 from cca_engines.cuda.runtime import CudaRuntime, load_runtime
-from cca_engines.engine import Engine, EngineError, PlanOptions, Precision
+from cca_engines.engine import Capabilities, Engine, EngineError, PlanOptions, Precision
 from cca_engines.forked import Owned
 from cca_engines.tensorrt.graph import TensorRtGraph
 from cca_engines.tensorrt.loaded import LoadedPlan
+from cca_engines.tensorrt.memory import PlanMemory
 from cca_engines.tensorrt.module import TensorRt, load_tensorrt
 from cca_engines.tensorrt.plans import SUFFIX
 from cca_engines.tensorrt.provide import provide_plan
 
-OPTIMISATIONS = ("streams", "graphs")
-PRECISIONS: tuple[Precision, ...] = ("float16",)
-"""Kernels put on the stream one by one, or repeated runs as CUDA graphs; results are the same."""
+# Kernels put on the stream one by one, or repeated runs as CUDA graphs; results are the same.
+_OPTIMISATIONS = ("streams", "graphs")
 _DEFAULT_OPTIMISATION = "graphs"
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """What an engine and its twins have in common.
+    """What an engine's contexts have in common.
 
     Attributes:
         library: The module.
@@ -48,25 +48,25 @@ class _Shared:
     loading: threading.Lock
 
 
-class TensorRtEngine(CudaMemory):
-    """One of the two modules on one GPU, with a stream of its own.
+class TensorRtEngine(PlanMemory, Engine):
+    """One of the two modules on one GPU, with a stream of its own."""
 
-    Attributes:
-        name: `tensorrt` or `tensorrt-rtx`.
-        records: Whether its graphs' repeated runs become CUDA graphs.
-    """
-
-    deterministic = False
-    precision: Precision = "float16"
-    batch = 8  # one small picture keeps few of a GPU's cores busy
+    capabilities = Capabilities(
+        precisions=("float16",),
+        optimisations=_OPTIMISATIONS,
+        deterministic=False,
+        batch=8,
+        host_memory=False,
+    )
 
     def __init__(self, shared: _Shared) -> None:
-        super().__init__(shared.cuda)
-        self.name = shared.library.name
-        self.records = shared.records
+        super().__init__(shared.cuda, records=shared.records)
         self._shared = shared
-        self._working_memory: Block | None = None
-        self._working_bytes = 0
+
+    @property
+    def name(self) -> str:
+        """`tensorrt` or `tensorrt-rtx`."""
+        return self._shared.library.name
 
     @property
     def description(self) -> str:
@@ -87,31 +87,9 @@ class TensorRtEngine(CudaMemory):
             plan = provide_plan(shared.library, target, model, name, shared.plans)
             return TensorRtGraph(LoadedPlan(shared.library, runtime, plan, name), self)
 
-    def among(self, workers: int) -> TensorRtEngine:  # noqa: ARG002
-        """The engine itself: the GPU shares itself out."""
-        return self
-
-    def twin(self) -> TensorRtEngine:
+    def new_context(self) -> TensorRtEngine:
         """An engine with a stream and memory of its own."""
         return TensorRtEngine(self._shared)
-
-    def working_memory(self, size: int, graph: str) -> int:
-        """The address of what graphs use between their layers.
-
-        It is the same for all: on one stream they run one after the other.
-
-        Args:
-            size: Bytes that are needed.
-            graph: The graph's name.
-
-        Raises:
-            EngineError: The GPU has no room.
-        """
-        if self._working_memory is None or size > self._working_bytes:
-            self._working_memory = None  # so that it can be given back to make room
-            self._working_memory = self.take(size, f"what graph '{graph}' computes with")
-            self._working_bytes = size
-        return self._working_memory.address
 
 
 def open_tensorrt(
@@ -145,3 +123,8 @@ def open_tensorrt(
     records = (optimisation or _DEFAULT_OPTIMISATION) == "graphs"
     own = Owned(runtime, f"engine '{name}'")
     return TensorRtEngine(_Shared(library, cuda, device, own, plans, records, threading.Lock()))
+
+
+def tensorrt_backend(name: str) -> Backend:
+    """How `tensorrt` or `tensorrt-rtx` is opened."""
+    return Backend(TensorRtEngine.capabilities, partial(open_tensorrt, name))

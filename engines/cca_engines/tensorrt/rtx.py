@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
+from cca_engines.tensorrt.engine import tensorrt_backend
 
-from cca_engines.tensorrt.engine import OPTIMISATIONS, PRECISIONS, open_tensorrt
-
-__all__ = ["OPTIMISATIONS", "PRECISIONS", "open_engine"]
-
-open_engine = partial(open_tensorrt, "tensorrt-rtx")
+BACKEND = tensorrt_backend("tensorrt-rtx")

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
             check_extension(_extension(job.target, default))
 
     def prepare() -> tuple[Work, int]:
-        codec = open_codec(options, console)
+        codec = open_codec(options, console, keep_going=options.keep_going)
 
         def work(job: Job, data: bytes) -> Result:
             decoded = codec.decode_stream(
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
             height, width = decoded.picture.pixels.shape[:2]
             facts = {"width": width, "height": height, "bytes": len(output)}
             seconds = {**decoded.seconds, **watch.seconds}
-            return Result(output, facts, f"{width}x{height}", seconds, notes)
+            return Result(output, facts, f"{width}x{height}", seconds, (*decoded.notes, *notes))
 
         return work, codec.workers
 

@@ -58,7 +58,11 @@ Work = Callable[[Job, bytes], Result]
 
 
 def open_codec(
-    options: argparse.Namespace, console: Console, *, tile: int | str | None = BY_SIZE
+    options: argparse.Namespace,
+    console: Console,
+    *,
+    tile: int | str | None = BY_SIZE,
+    keep_going: bool = False,
 ) -> Codec:
     """The codec that `--model`, `--engine`, `--precision` and so on ask for.
 
@@ -66,6 +70,7 @@ def open_codec(
         options: Of the command.
         console: Where the runtime's own messages go.
         tile: As for `load`.
+        keep_going: As for `load`.
     """
     asked = {"max_pixels": options.max_pixels, "workers": options.workers}
     given = {name: value for name, value in asked.items() if value is not None}
@@ -77,6 +82,7 @@ def open_codec(
         threads=options.threads,
         trust_plans=options.trust_plans,
         tile=tile,
+        keep_going=keep_going,
         **given,
     )
     if options.verbose:

@@ -329,6 +329,10 @@ void bind_steps(nb::class_<PyMachine>& machine) {
                 return do_step(nb::cast<PyMachine&>(self).machine(), self, worker, host);
             },
             "worker"_a, "host"_a)
+        .def(
+            "waited",
+            [](PyMachine& self, std::uint32_t worker) { return self.machine().waited(worker); },
+            "worker"_a)
         .def("finish", &PyMachine::finish);
 }
 

@@ -43,6 +43,12 @@ def add_arguments(parser: Parser) -> None:
         default="png",
         help="format where OUT names none (default: png)",
     )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="also write a picture that is not what was encoded, since an engine computes "
+        "something else, with a note (default: that is an error)",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> int:

@@ -506,7 +506,7 @@ CCA_API void cca_decoder_stop(cca_decoder* decoder);
 
 CCA_API void cca_decoder_free(cca_decoder* decoder);
 
-/* Decodes with one worker and a host that is given as functions.
+/* Decodes with one worker, whatever the options say, and a host that is given as functions.
  *
  * model, stream, options  as for cca_decoder_create().
  * host                    not null; used during the call.

@@ -136,6 +136,9 @@ class EncoderMachine:
             StateError: An earlier step failed.
         """
 
+    def waited(self, worker: int) -> float:
+        """Seconds that a worker has waited for the others so far."""
+
     def finish(self) -> list[tuple[StreamInfo, bytes, NDArray[np.uint8] | None]]:
         """Header, stream and, if asked for, reconstruction of each picture; once, at the end."""
 
@@ -185,6 +188,9 @@ class DecoderMachine:
     def mismatches(self) -> int:
         """Payloads, with `keep_going`, whose latents are not those that the encoder had."""
 
+    def waited(self, worker: int) -> float:
+        """As `EncoderMachine.waited`."""
+
     def finish(self) -> list[tuple[StreamInfo, NDArray[np.uint8]]]:
         """Header and pixels [H, W, 3] of each picture; once, at the end."""
 
@@ -214,6 +220,9 @@ class PriorMachine:
 
     def step(self, worker: int, host: Host) -> bool:
         """As `EncoderMachine.step`."""
+
+    def waited(self, worker: int) -> float:
+        """As `EncoderMachine.waited`."""
 
     def finish(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Symbols [N, M, h, w] and y_hat [M, N, h, w]."""

@@ -101,7 +101,10 @@ cca_status cca_decode_with(const cca_model* model, cca_view stream,
                            cca_decoder** decoder) {
     return guarded([&] {
         require(decoder, "decoder");
-        auto created = create(model, &stream, 1, options);
+        cca_decode_options own = read_options(options);
+        own.struct_size = sizeof own;
+        own.workers = 1;
+        auto created = create(model, &stream, 1, &own);
         drive(host, [&] { return created->steps.next(created->machine, 0); });
         *decoder = created.release();
     });

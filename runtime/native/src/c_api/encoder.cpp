@@ -104,7 +104,10 @@ cca_status cca_encode_with(const cca_model* model, const cca_picture* picture,
     return guarded([&] {
         require(picture, "picture");
         require(encoder, "encoder");
-        auto created = create(model, picture, 1, options);
+        cca_encode_options own = read_options(options);
+        own.struct_size = sizeof own;
+        own.workers = 1;
+        auto created = create(model, picture, 1, &own);
         drive(host, [&] { return created->steps.next(created->machine, 0); });
         *encoder = created.release();
     });

@@ -1,5 +1,7 @@
 #include "codec/machine.hpp"
 
+#include <chrono>
+
 #include "cca/error.hpp"
 
 namespace cca {
@@ -38,7 +40,7 @@ bool Machine::begin_task(Worker& worker) {
     std::unique_lock lock(turn_);
     while (!done_ && !stopped_ && tasks_.empty()) {
         if (under_way_ > 0) {
-            changed_.wait(lock);
+            wait(lock, worker);
         } else if (!begin_phase(tasks_)) {
             done_ = true;
         }
@@ -56,6 +58,13 @@ bool Machine::begin_task(Worker& worker) {
     worker.steps.emplace(worker.task(worker.slots));
     ++under_way_;
     return true;
+}
+
+void Machine::wait(std::unique_lock<std::mutex>& lock, Worker& worker) {
+    const auto start = std::chrono::steady_clock::now();
+    changed_.wait(lock);
+    worker.waited +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 void Machine::end_task(Worker& worker) {

@@ -41,6 +41,9 @@ class Machine {
     /// May be called while others are in next().
     void stop();
 
+    /// Seconds that a worker has waited for the others so far.
+    double waited(std::uint32_t worker) const { return workers_.at(worker).waited; }
+
   protected:
     using Task = std::function<Steps(Slots&)>;
 
@@ -56,9 +59,11 @@ class Machine {
         Task task;  // outlives its steps, which may refer to what it captured
         std::optional<Steps> steps;
         Steps::promise_type::Progress progress;
+        double waited = 0;
     };
 
     bool begin_task(Worker& worker);
+    void wait(std::unique_lock<std::mutex>& lock, Worker& worker);
     void end_task(Worker& worker);
     void require_sound();
 
