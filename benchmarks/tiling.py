@@ -1,7 +1,7 @@
-"""What tiles cost: seams, PSNR, rate; and the memory and time of a picture that needs them.
+r"""What tiles cost: seams, PSNR, rate; and the memory and time of a picture that needs them.
 
     PYTHONPATH=tests python benchmarks/tiling.py PICTURE... [--tile SIDE]...
-    PYTHONPATH=tests python benchmarks/tiling.py --large 7680x4320 --model q5.bundle \\
+    PYTHONPATH=tests python benchmarks/tiling.py --large 7680x4320 --model q5.bundle \
         [--engine openvino]
 
 The first form compares tiled with untiled coding of pictures that fit in memory both ways. The
