@@ -41,5 +41,5 @@ def _graphs() -> dict[str, CodecGraph]:
     torch.set_num_threads(1)  # of this process
     network = random_network(PUBLISHED)
     picture = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
-    prior = ExactPrior(network, observe_prior(network, [picture]))
+    prior = ExactPrior(network, observe_prior(network, [picture.numpy()]))
     return {graph.name: graph for graph in exact_graphs(network, prior)}

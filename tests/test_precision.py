@@ -92,7 +92,7 @@ def test_a_processor_without_bfloat16_is_told_so(monkeypatch: pytest.MonkeyPatch
     def without(_: OpenVinoEngine) -> Sequence[str]:
         return ["FP32", "INT8"]
 
-    monkeypatch.setattr(OpenVinoEngine, "_capabilities", property(without))
+    monkeypatch.setattr(OpenVinoEngine, "_processor_features", property(without))
     with pytest.raises(EngineError, match="this processor does not compute in bfloat16"):
         open_engine("openvino", precision="bfloat16")
     assert open_engine("openvino").precision == "float32"

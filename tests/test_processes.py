@@ -159,7 +159,7 @@ next(under_way)
 held = threading.Event()
 
 def hold():
-    with codec._turn, codec._memory._changed, codec._sessions._turn, codec._tables._turn:
+    with codec._turn, codec._memory._changed, codec._hosts._turn:
         held.set()
         threading.Event().wait()
 

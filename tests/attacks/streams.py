@@ -40,7 +40,10 @@ class Forgery:
     metadata: tuple[bytes | None, ...] = (None, None, None)
     fingerprint: bytes | None = None
     tiling: tuple[int, ...] | None = None
-    version: int = 2
+    digests: tuple[int, ...] = ()
+    """Of the payloads' latents; those that are missing are 0."""
+    version: int = 3
+    step: int = 0
     flags: int = 0
     lengths: dict[int, int] = field(default_factory=dict)
     """Lengths that some sections claim instead of theirs."""
@@ -53,11 +56,14 @@ class Forgery:
         flags |= sum((part is not None) << bit for bit, part in enumerate(self.metadata, 1))
         head = bytes.fromhex("89434341") + bytes([self.version, flags & 255]) + self.model_id
         head += struct.pack("<HH4B", self.width, self.height, *self.padding)
-        head += (self.fingerprint or b"") + bytes(self.tiling or ())
+        head += bytes([self.step]) + (self.fingerprint or b"") + bytes(self.tiling or ())
         sections = [*self.payloads, *(part for part in self.metadata if part is not None)]
         for index, section in enumerate(sections):
             head += self._leb128(self.lengths.get(index, len(section)))
             head += struct.pack("<I", format_reference.crc32c(section))
+            if index < len(self.payloads) and not flags & 1:
+                digest = self.digests[index] if index < len(self.digests) else 0
+                head += struct.pack("<I", digest)
         return head + struct.pack("<I", format_reference.crc32c(head)) + b"".join(sections)
 
     def _leb128(self, value: int) -> bytes:
@@ -85,7 +91,7 @@ def _forged(forgery: Forgery, random: Random) -> Forgery:
     for _ in range(random.choice((1, 1, 2, 3))):
         payloads = forgery.payloads
         which = random.randrange(len(payloads))
-        match random.randrange(14):
+        match random.randrange(16):
             case 0:
                 forgery = replace(forgery, width=number(random, 65_535))
             case 1:
@@ -122,6 +128,11 @@ def _forged(forgery: Forgery, random: Random) -> Forgery:
                 forgery = replace(forgery, metadata=metadata)
             case 12:
                 forgery = replace(forgery, version=random.randrange(256))
+            case 13:
+                forgery = replace(forgery, step=random.randrange(256))
+            case 14:
+                digests = tuple(number(random, (1 << 32) - 1) for _ in payloads)
+                forgery = replace(forgery, digests=digests)
             case _:
                 forgery = replace(
                     forgery,
@@ -133,9 +144,9 @@ def _forged(forgery: Forgery, random: Random) -> Forgery:
 
 def _page_allows(data: bytes) -> bool | None:
     """What a reader of docs/format.md says; None if it would take too long."""
-    if len(data) > 26 and data[5] & 16:
+    if len(data) > 27 and data[5] & 16:
         width, height, *padding = struct.unpack_from("<HH4B", data, 14)
-        across, down, columns, rows = data[22:26] if not data[5] & 1 else (data + bytes(8))[30:34]
+        across, down, columns, rows = data[23:27] if not data[5] & 1 else (data + bytes(8))[31:35]
         if min(across, down, columns, rows) > 0:
             pixels = (width + sum(padding[::2])) * (height + sum(padding[1::2]))
             if pixels / (4096 * across * down * columns * rows) > MOST_TILES:
@@ -194,7 +205,8 @@ def _taken_apart(data: bytes) -> tuple[bytes, Forgery]:
         tiled or (sections["payload"],),
         tuple(sections.get(name) for name in ("icc", "exif", "xmp")),
         stream.fingerprint,
-        tuple(data[22:26]) if tiled else None,
+        tuple(data[23:27]) if tiled else None,
+        tuple(stream.digests),
     )
     assert forgery.sealed() == data
     return data, forgery
