@@ -350,3 +350,11 @@ def test_a_killed_run_leaves_whole_files_and_can_go_on(runner: Runner, tmp_path:
     restored = tmp_path / "restored"
     assert main(["decode", str(runner.out), "-o", str(restored), "-q"]) == 0
     assert len(outputs_of(restored)) == COUNT
+
+
+def test_an_empty_folder_has_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    assert main(["encode", str(folder), "-o", str(tmp_path / "out")]) == 2
+    assert f"{folder}: a directory without pictures" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

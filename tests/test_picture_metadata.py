@@ -257,3 +257,14 @@ def test_damaged_metadata_of_a_stream_never_break_writing(extension: str, garbag
     assert len(out.notes) == 3
     again = read_picture(out.data)
     assert (again.icc, again.exif, again.xmp, again.notes) == (None, None, None, ())
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".webp"])
+def test_exif_as_other_encoders_may_store_it_is_kept(extension: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    bare = exif.tobytes().removeprefix(b"Exif\0\0")
+    written = format_picture(Picture(np.zeros((8, 8, 3), np.uint8), exif=bare), extension)
+    assert written.notes == ()
+    with Image.open(io.BytesIO(written.data)) as image:
+        assert image.getexif()[0x010F] == "Maker"

@@ -90,7 +90,13 @@ class OnnxRuntimeEngine(Engine):
         # spinning workers of an idle session would steal the cores of the busy one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(
+                model,
+                options,
+                providers=["CPUExecutionProvider"],
+                # It would print to standard output that it tries the same once more.
+                enable_fallback=0,
+            )
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
             raise explain(error, f"graph '{name}' cannot be loaded") from error
         return OnnxRuntimeGraph(session, name)

@@ -45,7 +45,9 @@ def as_cca_error(error: Exception) -> CcaError:
     """An exception as this package's own: it is its cause, where it is another's."""
     if isinstance(error, CcaError):
         return error
-    if isinstance(error, MemoryError):
+    # Python says so of a thread whose stack does not fit.
+    no_thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    if no_thread or isinstance(error, MemoryError):
         failure = FailureError("not enough memory")
     else:
         failure = UnexpectedError(unexpected(error))

@@ -12,7 +12,7 @@ from PIL import Image
 from cca_runtime.cli.outputs import Job
 from cca_runtime.cli.places import is_file
 from cca_runtime.cli.reading import read_input
-from cca_runtime.errors import BadInputError
+from cca_runtime.errors import BadInputError, CcaError
 from cca_runtime.pipeline import run_in_order
 from cca_runtime.streams import parse
 
@@ -42,8 +42,10 @@ def find_remaining(jobs: Sequence[Job], check: Check) -> Remaining:
     def fault(job: Job) -> str | None:
         try:
             check(job)
-        except Exception as error:  # of a picture library, which raises what it likes
+        except CcaError as error:
             return str(error)
+        except Exception:  # of a picture library, which says what it likes
+            return "it is damaged"
         return None
 
     found = dict(zip(existing, run_in_order(fault, existing, _AT_ONCE), strict=True))

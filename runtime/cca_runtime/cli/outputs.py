@@ -114,7 +114,11 @@ def _name_outputs(inputs: Sequence[Input], output: str | None, naming: Naming) -
         return [output]
     if not folder and os.path.lexists(output.rstrip(os.sep)):
         raise BadInputError(f"'{output}' is not a directory: several inputs need one")
-    return [str(Path(output) / naming.of(source.below)) for source in inputs]
+    # A folder with an error has no output: nothing is below it.
+    return [
+        str(Path(output) / naming.of(source.below)) if source.below.name else output
+        for source in inputs
+    ]
 
 
 def _place(target: str) -> str:

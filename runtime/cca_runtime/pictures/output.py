@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from cca_runtime.errors import BadInputError
 from cca_runtime.pictures.colour import is_profile
-from cca_runtime.pictures.exif import parse_exif
+from cca_runtime.pictures.exif import PREFIX, parse_exif
 from cca_runtime.pictures.guard import library_errors
 from cca_runtime.pictures.picture import Picture
 from cca_runtime.pictures.xmp import is_xmp
@@ -113,6 +113,8 @@ def format_picture(picture: Picture, extension: str) -> Formatted:
     """
     check_extension(extension)
     format_ = _FORMATS[extension.lower()]
+    if picture.exif:  # other encoders may leave out what stands before it in JPEG
+        picture = replace(picture, exif=PREFIX + picture.exif.removeprefix(PREFIX))
     picture, notes = _fitting(picture, format_)
     out = io.BytesIO()
     settings = {key: v for key, v in format_.settings(picture).items() if v is not None}

@@ -174,7 +174,7 @@ typedef struct cca_stream_info {
     uint64_t payload_count; /* number of tiles; 1 for a picture that is coded as a whole */
     cca_view payload;       /* the coder's, below 2^32 bytes: all tiles', one after the other */
     cca_view icc;           /* ICC colour profile, at most 2^24 bytes; size 0 if there is none */
-    cca_view exif;          /* EXIF as in TIFF and JPEG, likewise */
+    cca_view exif;          /* EXIF as in JPEG, "Exif" and two zeros before it, likewise */
     cca_view xmp;           /* XMP, UTF-8 text, likewise */
 } cca_stream_info;
 
