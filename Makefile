@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := console export engines runtime tests benchmarks examples
+SOURCES := console core export engines runtime tests benchmarks examples
 NATIVE = $(shell git ls-files -co --exclude-standard '*.cpp' '*.hpp' '*.[ch]')
 # The core and its tests, without Python.
 CONFIGURE := cmake -S . -DCCA_PYTHON=OFF -DCCA_TESTS=ON -DCCA_WERROR=ON
@@ -46,7 +46,7 @@ test-32:
 tsan:
 	$(CONFIGURE) -B build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS=-fsanitize=thread
 	cmake --build build/tsan --parallel $(JOBS) --target cca_tests
-	build/tsan/tests/native/cca_tests --test-case='*threads*'
+	build/tsan/core/tests/cca_tests --test-case='*threads*'
 
 # The share of the core's lines that its own tests run, and the lines they do not.
 coverage:
@@ -54,11 +54,11 @@ coverage:
 	cmake --build build/coverage --parallel $(JOBS)
 	find build/coverage -name '*.gcda' -delete
 	ctest --test-dir build/coverage --output-on-failure
-	$(PYTHON) tests/native/coverage.py build/coverage
+	$(PYTHON) core/tests/coverage.py build/coverage
 
 # Each fuzz target for a minute; FUZZ_SECONDS=3600 for an hour, FUZZ_TARGETS="decode" for one alone.
 fuzz:
-	CXX=$(FUZZ_CXX) runtime/native/fuzz/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+	CXX=$(FUZZ_CXX) core/fuzz/fuzz.sh build/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 # Hostile pictures, streams and bundles (tests/attacks) for an hour; ATTACK_KINDS="streams" for one kind alone.
 attack: install-dev

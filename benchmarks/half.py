@@ -213,7 +213,8 @@ def main() -> None:
     half, places = half_network(network, ranges, prior=True)
     print("# What float16 costs in quality\n")
     print(
-        f"`benchmarks/half.py`, PyTorch {torch.__version__}, onnxruntime; see docs/precision.md\n"
+        f"`benchmarks/half.py`, PyTorch {torch.__version__}, onnxruntime; "
+        "see docs/guide/precision.md\n"
     )
     print("## The trained model\n")
     print(f"With its prior {describe(places)}.\n")

@@ -20,8 +20,8 @@
 #include <string>
 #include <vector>
 
-#include "cca/rans.hpp"
-#include "cca/simd.hpp"
+#include "entropy/rans.hpp"
+#include "entropy/simd.hpp"
 
 namespace {
 

@@ -92,7 +92,7 @@ def build(sdist: Path, folder: Path) -> Path:
     config = sysconfig.get_config_vars()
     rans = source / "compressai" / "cpp_exts" / "rans"
     includes = [
-        ROOT / "runtime" / "native" / "include",
+        ROOT / "core" / "include",
         rans,
         source / "third_party" / "ryg_rans",
         pybind11.get_include(),

@@ -1,4 +1,4 @@
-"""`tables.bin` in plain Python, from docs/bundle.md alone."""
+"""`tables.bin` in plain Python, from docs/spec/bundle.md alone."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 from cca_engines.engine import Array
 
 _STEPS = 128
-"""Values of exact graphs are multiples of 1/128 (docs/exact.md)."""
+"""Values of exact graphs are multiples of 1/128 (docs/spec/exact.md)."""
 
 
 class InexactError(ValueError):
@@ -18,7 +18,7 @@ class InexactError(ValueError):
 
 
 def digest(outputs: Mapping[str, Array]) -> str:
-    """SHA-256 of named arrays whose values are multiples of 1/128 (docs/bundle.md).
+    """SHA-256 of named arrays whose values are multiples of 1/128 (docs/spec/bundle.md).
 
     It covers, for each array in order, its name in ASCII, a zero byte, its shape
     as little-endian int64, and 128 times its values as little-endian int32 in C

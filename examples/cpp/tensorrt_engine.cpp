@@ -154,7 +154,7 @@ class TensorRtGraph : public Graph {
     const Logger& logger_;
 };
 
-/// Size of a dimension by its name (docs/bundle.md), for a picture of `side` times 64 pixels.
+/// Size of a dimension by its name (docs/spec/bundle.md), for a picture of `side` times 64 pixels.
 std::int64_t dimension(std::string_view name, std::int64_t side) {
     if (name == "batch") return 1;
     if (name.starts_with("hyper_")) return side;

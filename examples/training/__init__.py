@@ -1,1 +1,1 @@
-"""Training of small CCA models on a CPU or a GPU; `docs/training.md` is its manual."""
+"""Training of small CCA models on a CPU or a GPU; `docs/guide/training.md` is its manual."""

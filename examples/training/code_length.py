@@ -75,6 +75,6 @@ def _bits(symbols: Tensor, indexes: Tensor, tables: EntropyTables) -> float:
     chosen = np.where(inside, interval, escape)
     frequency = tables.cdf[rows, chosen + 1] - tables.cdf[rows, chosen]
     bits = float(np.sum(16 - np.log2(frequency)))
-    # An escaped distance: its length, then its bits below the highest (docs/format.md).
+    # An escaped distance: its length, then its bits below the highest (docs/spec/format.md).
     beyond = np.where(interval < 0, -2 * interval - 1, 2 * (interval - escape))[~inside]
     return bits + sum(_LENGTH_BITS + max(0, int(d).bit_length() - 1) for d in beyond)

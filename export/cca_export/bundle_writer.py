@@ -1,4 +1,4 @@
-"""Write a model bundle: the directory that the runtime reads (docs/bundle.md)."""
+"""Write a model bundle: the directory that the runtime reads (docs/spec/bundle.md)."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def plan_shapes(sizes: Sequence[tuple[int, int]]) -> ShapeRange:
         sizes: Width and height in pixels; the first is the typical one.
 
     Returns:
-        Sizes of all dimensions that a bundle's graphs have (docs/bundle.md): from one picture
+        Sizes of all dimensions that a bundle's graphs have (docs/spec/bundle.md): from one picture
         of 64x64 to eight of the largest width and height.
     """
     width = (_GRID, sizes[0][0], max(width for width, _ in sizes))

@@ -1,4 +1,4 @@
-"""Entropy tables as the bytes of a bundle's `tables.bin` (docs/bundle.md)."""
+"""Entropy tables as the bytes of a bundle's `tables.bin` (docs/spec/bundle.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a model bundle (docs/bundle.md). A bundle is outside input: nothing in it is trusted."""
+"""Reading a model bundle (docs/spec/bundle.md). Nothing in it is trusted: it is outside input."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Bundle:
 
         Raises:
             BadInputError: It is missing, unreadable, not the file the manifest describes, or no
-                graph that an engine may see (docs/bundle.md, "What a graph may hold").
+                graph that an engine may see (docs/spec/bundle.md, "What a graph may hold").
         """
         half = self.half_graphs.get(name) if precision == "float16" else None
         file = half or self.graphs[name]

@@ -16,7 +16,7 @@ _STRIDES = {
     "hyper_height": 64,
     "hyper_width": 64,
 }
-"""Pixels that one step along a dimension of a bundle's graphs stands for (docs/bundle.md)."""
+"""Pixels that one step along a dimension of a bundle's graphs stands for (docs/spec/bundle.md)."""
 
 _log = logging.getLogger(__name__)
 

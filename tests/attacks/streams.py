@@ -143,7 +143,7 @@ def _forged(forgery: Forgery, random: Random) -> Forgery:
 
 
 def _page_allows(data: bytes) -> bool | None:
-    """What a reader of docs/format.md says; None if it would take too long."""
+    """What a reader of docs/spec/format.md says; None if it would take too long."""
     if len(data) > 27 and data[5] & 16:
         width, height, *padding = struct.unpack_from("<HH4B", data, 14)
         across, down, columns, rows = data[23:27] if not data[5] & 1 else (data + bytes(8))[31:35]

@@ -13,7 +13,7 @@ _LEAST_RECIPROCAL = 513
 
 
 def average_factors(height: int, width: int) -> NDArray[np.float32]:
-    """The input `averages` of exact prior graphs (docs/exact.md, "Averages").
+    """The input `averages` of exact prior graphs (docs/spec/exact.md, "Averages").
 
     A sum of `height` times `width` activations is scaled by 2^-r and 2^-k on the way,
     so that it stays exact in float32, and then multiplied by R 2^-t, which is as near

@@ -1,4 +1,4 @@
-"""The exact prior in int64 NumPy, written from docs/exact.md and from nothing else.
+"""The exact prior in int64 NumPy, written from docs/spec/exact.md and from nothing else.
 
 Means are in units of 2^-6 and y_hat in units of 2^-7 until they leave. Every sum of a
 convolution is checked against the bound that float32 engines rely on.
@@ -44,7 +44,7 @@ def read_parameters(path: Path) -> dict[str, NDArray[Any]]:
 
 
 class Layers:
-    """The layers of docs/exact.md on one graph's parameters; tensors are int64 [N, C, H, W]."""
+    """Those of docs/spec/exact.md, of one graph's parameters; tensors are int64 [N, C, H, W]."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
@@ -189,7 +189,7 @@ class Layers:
 def run_prior(
     graphs: Sequence[Layers], z_symbols: NDArray[Any], symbols: NDArray[Any]
 ) -> Iterator[Outputs]:
-    """Outputs of prior_0 .. prior_G as docs/exact.md lists them: real values, uint8 indexes.
+    """Outputs of prior_0 .. prior_G as docs/spec/exact.md lists them: real values, uint8 indexes.
 
     Args:
         graphs: The graphs' layers, in order.
@@ -218,7 +218,7 @@ def run_prior(
 
 
 def averages(height: int, width: int) -> tuple[int, int, int, int]:
-    """r, k, R, t of docs/exact.md, "Averages"."""
+    """r, k, R, t of docs/spec/exact.md, "Averages"."""
     latents = height * width
     a = 1023 * latents
     r = max(0, len(f"{a:b}") - 23)

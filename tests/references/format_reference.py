@@ -1,4 +1,4 @@
-"""A slow decoder of streams, written from docs/format.md alone and sharing no code with the core.
+"""A slow decoder of streams, written from docs/spec/format.md alone, with no code of the core.
 
 Every deviation from the page is an `AssertionError` or `IndexError`.
 """

@@ -236,7 +236,7 @@ class PartCoder:
 
 
 def averaging_graphs(bundle: Bundle) -> set[str]:
-    """The prior graphs with an input `averages` (docs/exact.md, "Averages")."""
+    """The prior graphs with an input `averages` (docs/spec/exact.md, "Averages")."""
     graphs = bundle.manifest["graphs"]
     return {name for name in bundle.prior_graphs if "averages" in graphs[name]["inputs"]}
 

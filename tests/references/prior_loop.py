@@ -67,7 +67,7 @@ def run_prior(
         residual prediction (Minnen & Singh 2020, section 3.3).
 
     Raises:
-        BadInputError: A graph gives something else than docs/bundle.md says.
+        BadInputError: A graph gives something else than docs/spec/bundle.md says.
         cca_engines.EngineError: The device has no room, or a graph failed.
     """
     batch, _, height, width = z_symbols.shape

@@ -1,4 +1,4 @@
-"""Slow decoding of tiled streams, written from docs/format.md, "Tiles".
+"""Slow decoding of tiled streams, written from docs/spec/format.md, "Tiles".
 
 Container and coder are those of `format_reference`; the graphs are the model's business.
 """

@@ -1,6 +1,6 @@
 """Files of plans: what each was built from, for and by, and a directory of them.
 
-A plan file is a line of JSON, which ends with a line feed, and the plan (docs/tensorrt.md).
+A plan file is a line of JSON, which ends with a line feed, and the plan (docs/guide/tensorrt.md).
 A plan is code that the GPU runs. The checks here find what was broken or belongs to something
 else; who writes a plan file can make it pass all of them.
 """

@@ -1,1 +1,1 @@
-"""The exact prior: the same integers on every engine, in ordinary float graphs (docs/exact.md)."""
+"""The exact prior: the same integers on every engine, in float graphs (docs/spec/exact.md)."""

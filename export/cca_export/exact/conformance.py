@@ -1,6 +1,6 @@
 """Conformance vectors: inputs for the exact prior, and hashes of what it makes of them.
 
-They travel in the bundle (docs/bundle.md, "Conformance"), so that any engine can be
+They travel in the bundle (docs/spec/bundle.md, "Conformance"), so that any engine can be
 compared with the exporter's own arithmetic, value for value. Hashes are of pictures
 run one by one, while an engine runs a whole batch: it passes only if pictures of a
 batch do not touch one another.

@@ -103,7 +103,7 @@ def build_exact(network: CcaNetwork, calibration: Pictures) -> ExactExport:
 
 
 def proof_to_json(proofs: Sequence[LayerProof]) -> dict[str, Any]:
-    """The content of `exactness.json` (docs/exact.md, "Proof")."""
+    """The content of `exactness.json` (docs/spec/exact.md, "Proof")."""
     convolutions = [proof for proof in proofs if proof.kind == "convolution"]
     return {
         "limit": EXACT_INTEGER,

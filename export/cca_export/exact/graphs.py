@@ -1,7 +1,7 @@
 """The exact prior, cut into the graphs of `cca_export.graphs` with one more input.
 
 `averages` [4] holds the numbers that stand for a division by the number of
-latents (docs/exact.md, "Averages"). Means and y_hat are real values, multiples
+latents (docs/spec/exact.md, "Averages"). Means and y_hat are real values, multiples
 of 2^-6 and 2^-7; latent means and scales and supports are plain integers.
 """
 

@@ -3,7 +3,7 @@
 Every tensor between layers holds integers in float32. A sum stays below 2^24 in
 units of its last place whatever the order of its terms, so blocking, fused
 multiply-adds and thread counts cannot change it; rescaling is by powers of two
-and rounded at once. docs/exact.md specifies the arithmetic, layer by layer;
+and rounded at once. docs/spec/exact.md specifies the arithmetic, layer by layer;
 `cca_export.exact.convert` proves the bounds for the integers of a given model.
 """
 
@@ -247,7 +247,7 @@ class ExactAttention(nn.Module):
 
     The mean over the picture is a sum times numbers that depend on the picture's size
     alone and come from outside, because a graph must not divide: factors are
-    (2^-r, 2^-k, R, 2^-t) of docs/exact.md, "Averages".
+    (2^-r, 2^-k, R, 2^-t) of docs/spec/exact.md, "Averages".
 
         rows = Round(sum over W 2^-r)            total = Round(sum of rows 2^-k)
         average = Clip(Round(total R 2^-t f))    y = Clip(Round(x attention(average) g))

@@ -3,7 +3,7 @@
 Between convolutions tensors are float16 as well, the residual streams included: that is
 what a GPU's memory has to carry. Each is stored as it is where its largest magnitude on the
 calibration pictures leaves room, otherwise by a power of two, so that pictures with
-`HEADROOM` times these magnitudes do not overflow either (docs/precision.md).
+`HEADROOM` times these magnitudes do not overflow either (docs/guide/precision.md).
 """
 
 from __future__ import annotations
