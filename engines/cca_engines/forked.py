@@ -8,14 +8,19 @@ and opens its own.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from cca_engines.engine import EngineError
 
 _Native = TypeVar("_Native")
+
+_PATIENCE = 2.0
+"""Seconds that a fork waits for a thread at most."""
 
 _keep: Callable[[Any], None] = ctypes.pythonapi["Py_IncRef"]
 _keep.argtypes, _keep.restype = [ctypes.py_object], None  # type: ignore[attr-defined]
@@ -87,20 +92,41 @@ class Owned(Generic[_Native]):
 
 
 class Turns:
-    """Lets one thread at a time in; for good, so that it is a module's.
+    """Lets one thread at a time use a library; for good, so that it is a module's.
 
-    A child does not find it taken by a thread that it does not have.
+    A fork waits for the thread that is in, and then for the library's own threads. A child has
+    none of these, and whatever they were in the middle of it would wait for when it ends.
     """
 
-    def __init__(self) -> None:
-        self._renew()
-        os.register_at_fork(after_in_child=self._renew)
+    def __init__(self, rest: float = 0.0) -> None:
+        """Nobody is in.
 
-    def _renew(self) -> None:
-        self._lock = threading.Lock()
+        Args:
+            rest: Seconds after which the library's threads sleep, once nobody is in.
+        """
+        self._rest = rest
+        self._last = -math.inf
+        self._held = False
+        self._renew()
+        os.register_at_fork(
+            before=self._before, after_in_parent=self._after, after_in_child=self._renew
+        )
 
     def __enter__(self) -> None:
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
+        self._last = time.monotonic()
         self._lock.release()
+
+    def _before(self) -> None:
+        # Who holds it for longer may itself wait for what forks.
+        self._held = self._lock.acquire(timeout=_PATIENCE)
+        time.sleep(max(0.0, self._last + self._rest - time.monotonic()))
+
+    def _after(self) -> None:
+        if self._held:
+            self._lock.release()
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()

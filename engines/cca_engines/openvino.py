@@ -26,8 +26,9 @@ with unreported():
 _HINTS: Mapping[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 
 # Threads that hand inputs over at the same time have been seen to wait for each other for ever,
-# inside OpenVINO's conversion of arrays. One request keeps all cores busy anyway.
-_TURN = Turns()
+# inside OpenVINO's conversion of arrays. One request keeps all cores busy anyway. Its workers look
+# for more to do for some milliseconds; a child of a fork in which one did so never ended.
+_TURN = Turns(rest=0.2)
 
 _WHAT = "engine 'openvino'"
 
@@ -115,7 +116,8 @@ class OpenVinoEngine(Engine):
         }
         core = self._core.get()
         try:
-            compiled = core.compile_model(core.read_model(model, b""), "CPU", settings)
+            with _TURN:
+                compiled = core.compile_model(core.read_model(model, b""), "CPU", settings)
         except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
             raise explain(error, f"graph '{name}' cannot be loaded") from error
         return OpenVinoGraph(Owned(compiled, _WHAT), name)

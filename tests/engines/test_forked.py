@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
 from cca_engines import EngineError, available_engines
-from cca_engines.forked import Origin, Owned
+from cca_engines.forked import Origin, Owned, Turns
 
 ENGINES = [name for name in ("onnxruntime", "openvino") if name in available_engines()]
 
@@ -67,6 +69,30 @@ def test_a_grandchild_is_no_child_and_what_a_child_makes_is_its_own() -> None:
 
     assert in_child(in_between) == b"False made here (False, False)"
     assert origin.is_here
+
+
+def test_a_fork_waits_for_who_is_in() -> None:
+    turns, entered = Turns(), threading.Event()
+    done: list[str] = []
+
+    def use() -> None:
+        with turns:
+            entered.set()
+            time.sleep(0.1)
+            done.append("done")
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    entered.wait()
+    assert in_child(lambda: done) == b"['done']"
+    thread.join()
+
+    def enter() -> str:
+        with turns:
+            return "in"
+
+    assert in_child(enter) == b"in"
+    assert enter() == "in"
 
 
 CHILD = """
