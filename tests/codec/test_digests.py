@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,7 +85,8 @@ def test_who_keeps_going_gets_a_picture_and_a_note(
     default_codec: Codec, streams: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codec = cca_runtime.load(keep_going=True, workers=1)
-    monkeypatch.setattr(codec.engine, "batch", 4)
+    wide = dataclasses.replace(codec.engine.capabilities, batch=4)
+    monkeypatch.setattr(codec.engine, "capabilities", wide)
     for kind, where in (("whole", "the latents are"), ("tiled", "the latents in 1 of 4 tiles are")):
         sound = default_codec.decode(streams[kind])
         with monkeypatch.context() as patch:

@@ -34,7 +34,7 @@ def sleep(*_, **__):
 # Where a run may be; what it does there cannot be interrupted from Python.
 STUBS = {
     "a graph on a worker's thread": "import cca_runtime.codec as c; c.Codec.encode_picture = sleep",
-    "an engine that is opened": "import cca_runtime.codec as c; c.open_engine = sleep",
+    "an engine that is opened": "import cca_runtime.loading as l; l.open_engine = sleep",
     "data on their way to the disk": "import os; os.fsync = sleep",
     "a picture that is unpacked": "import cca_runtime.pictures as p; p.read_picture = sleep",
 }
