@@ -29,8 +29,11 @@ LONGEST_SECONDS = 20.0
 Mutator = Callable[[randomness.Random, bytearray], bytearray]
 
 
-def attack(random: randomness.Random) -> None:
+def attack(random: randomness.Random) -> bool:
     """Make one mutant and see that the product bears it.
+
+    Returns:
+        Whether it was read.
 
     Raises:
         AssertionError: It was neither read as a picture should be nor refused in one line.
@@ -50,6 +53,7 @@ def attack(random: randomness.Random) -> None:
             _write(random, picture)
     taken = time.monotonic() - started
     assert taken < LONGEST_SECONDS, f"{len(data)} bytes took {taken:.0f} s"
+    return picture is not None
 
 
 def _read(random: randomness.Random, data: bytes) -> Picture | None:
