@@ -7,6 +7,7 @@
 
 #include "calls.hpp"
 #include "format/container.hpp"
+#include "tests/graph_file.hpp"
 #include "tiny_bundle.hpp"
 
 namespace {
@@ -132,7 +133,7 @@ class Script {
         cca_graph* const out = nullable(&graph);
         if (calls_.ok(cca_model_graph(model, which, out), {CCA_ERROR_ARGUMENT}) && model_sound_) {
             check(which < cca_model_graph_count(model_), "graphs are numbered from 0");
-            const std::string file = cca::fuzz::tiny_graph(graph.name);
+            const std::string file = cca::test::graph_file(graph.name);
             const cca_view content{reinterpret_cast<const std::uint8_t*>(file.data()), file.size()};
             check(calls_.ok(cca_file_check(&graph.file, content), {}), "the file is the right one");
             calls_.fails(cca_file_check(&graph.file, {content.data, content.size - 1}),

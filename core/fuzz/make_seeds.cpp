@@ -13,6 +13,7 @@
 #include "coding.hpp"
 #include "format/container.hpp"
 #include "random.hpp"
+#include "tests/graph_file.hpp"
 #include "tiny_bundle.hpp"
 
 namespace {
@@ -205,7 +206,7 @@ int main(int argc, char** argv) {
     const Seeds manifests(directory, "manifest");
     const Seeds tables(directory, "table_file");
     const Seeds graphs(directory, "onnx_graph");
-    graphs.add("tiny", to_bytes(cca::fuzz::tiny_graph("analysis")));
+    graphs.add("tiny", to_bytes(cca::test::graph_file("analysis")));
     for (const char* name : {"analysis.onnx", "prior_3.onnx", "synthesis.onnx"}) {
         graphs.add(name, read(streams / "model.bundle" / "graphs" / name));
     }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bundle/sha256.hpp"
+#include "tests/graph_file.hpp"
 
 namespace cca::fuzz {
 namespace {
@@ -50,8 +51,8 @@ std::string port_entries(const Ports& ports) {
 
 std::string graph_entry(const std::string& name, const Ports& inputs, const Ports& outputs) {
     return '"' + name + R"(": {)" +
-           file_entry("graphs/" + name + ".onnx", hex_digest(tiny_graph(name)),
-                      tiny_graph(name).size()) +
+           file_entry("graphs/" + name + ".onnx", hex_digest(test::graph_file(name)),
+                      test::graph_file(name).size()) +
            R"(, "inputs": )" + port_entries(inputs) + R"(, "outputs": )" + port_entries(outputs) +
            "}";
 }
@@ -93,23 +94,13 @@ std::string make_graphs() {
 
 }  // namespace
 
-std::string tiny_graph(const std::string& name) {
-    const auto length = [](std::size_t size) { return std::string(1, static_cast<char>(size)); };
-    std::string graph = "\x12";
-    graph += length(name.size());
-    graph += name;
-    std::string model = "\x08\x08\x42\x02\x10\x12\x3a";  // versions of the file and the operators
-    model += length(graph.size());
-    return model + graph;
-}
-
 TinyBundle make_tiny_bundle(bool exact) {
     std::vector<std::uint8_t> tables = make_tables();
     std::string identity = "cca-model-1\n";
     std::string digests;
     for (int i = 0; i < kPriors; ++i) {
         const std::string name = "prior_" + std::to_string(i);
-        identity += name + " " + hex_digest(tiny_graph(name)) + "\n";
+        identity += name + " " + hex_digest(test::graph_file(name)) + "\n";
         digests += (i == 0 ? "\"" : ", \"") + name + "\": \"" + hex_digest(name) + '"';
     }
     identity += "tables " + hex_digest(tables) + "\n";

@@ -12,9 +12,6 @@ struct TinyBundle {
     std::vector<std::uint8_t> tables;  ///< content of tables.bin
 };
 
-/// A graph of that name without nodes, as ONNX.
-std::string tiny_graph(const std::string& name);
-
 /// A bundle of two channel groups, of 1 channel and, in two passes, of 2, with one hyper-latent
 /// channel.
 ///

@@ -7,6 +7,7 @@
 
 #include "allocation.hpp"
 #include "format/container.hpp"
+#include "graph_file.hpp"
 #include "machine_runs.hpp"
 
 using namespace cca::test;
@@ -31,7 +32,7 @@ TEST_CASE("memory runs out while a model is opened") {
     const OwnedModel owned(model);
     cca_graph graph;
     REQUIRE(cca_model_graph(model, 1, &graph) == CCA_OK);
-    const std::string content = toy_graph_file("prior_0");
+    const std::string content = graph_file("prior_0");
     survives([&] { return cca_file_check(&graph.file, view(content)); });
 }
 

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "graph_file.hpp"
 #include "sample_bundle.hpp"
 #include "toy_family.hpp"
 
@@ -53,9 +54,9 @@ TEST_CASE("a model lists its graphs") {
     CHECK(std::string(cca_last_error()) == "no graph 5: there are 5");
     CHECK(graph.name == std::string("prior_1"));
 
-    const std::string content = toy_graph_file("prior_1");
+    const std::string content = graph_file("prior_1");
     CHECK(cca_file_check(&graph.file, view(content)) == CCA_OK);
-    CHECK(cca_file_check(&graph.file, view(toy_graph_file("prior_2"))) == CCA_ERROR_BUNDLE);
+    CHECK(cca_file_check(&graph.file, view(graph_file("prior_2"))) == CCA_ERROR_BUNDLE);
     CHECK(cca_file_check(&graph.file, {nullptr, 0}) == CCA_ERROR_BUNDLE);
     CHECK(cca_file_check(&graph.file, {nullptr, 7}) == CCA_ERROR_ARGUMENT);
     CHECK(cca_file_check(nullptr, view(content)) == CCA_ERROR_ARGUMENT);

@@ -4,6 +4,7 @@
 #include "bundle/model.hpp"
 #include "bundle/sha256.hpp"
 #include "format/error.hpp"
+#include "graph_file.hpp"
 #include "sample_bundle.hpp"
 #include "toy_family.hpp"
 
@@ -36,7 +37,7 @@ TEST_CASE("a manifest is read") {
     CHECK(manifest.group_sizes == std::vector<std::uint32_t>{2, 3});
     CHECK(manifest.analysis.name == "analysis");
     CHECK(manifest.analysis.file.path == "graphs/analysis.onnx");
-    CHECK(manifest.analysis.file.size == test::toy_graph_file("analysis").size());
+    CHECK(manifest.analysis.file.size == test::graph_file("analysis").size());
     CHECK_FALSE(manifest.analysis.float16);
     CHECK(manifest.widest_stage == 5);
     CHECK(manifest.synthesis.name == "synthesis");
@@ -121,7 +122,7 @@ TEST_CASE("what is wrong with a manifest is said") {
           "graphs/.onnx", "a b.onnx", "a\\\\b.onnx", "graphs/../a.onnx"}) {
         refused("graphs/analysis.onnx", path, "'file' is no usable path");
     }
-    const std::string hash = to_hex(sha256(bytes_of(test::toy_graph_file("analysis"))));
+    const std::string hash = to_hex(sha256(bytes_of(test::graph_file("analysis"))));
     refused(hash, hash.substr(1), "'sha256' is no SHA-256");
     refused(hash, 'A' + hash.substr(1), "'sha256' is no SHA-256");
 }

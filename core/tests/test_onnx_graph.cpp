@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "format/error.hpp"
+#include "graph_file.hpp"
 #include "sample_bundle.hpp"
 #include "toy_family.hpp"
 
@@ -95,7 +96,7 @@ void refused_attribute(std::string_view content, const char* why) {
 
 TEST_CASE("a graph of allowed operators and whole weights passes") {
     CHECK_NOTHROW(check(model(graph())));
-    CHECK_NOTHROW(check(test::toy_graph_file("analysis")));
+    CHECK_NOTHROW(check(test::graph_file("analysis")));
     for (const unsigned type : {1U, 2U, 6U, 7U, 10U}) {
         const std::size_t bytes = type == 2 ? 1 : type == 7 ? 8 : type == 10 ? 2 : 4;
         CHECK_NOTHROW(check(model(graph(text(5, weight("v", type, {5}, 5 * bytes))))));

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "bundle/sha256.hpp"
+#include "graph_file.hpp"
 
 namespace cca::test {
 namespace {
@@ -53,9 +54,9 @@ std::string to_json(const std::vector<ToyPort>& ports) {
 std::string to_json(const ToyGraph& graph) {
     std::ostringstream text;
     text << '"' << graph.name << R"(": {"file": "graphs/)" << graph.name << R"(.onnx", "sha256": ")"
-         << hash(toy_graph_file(graph.name)) << R"(", "bytes": )"
-         << toy_graph_file(graph.name).size() << R"(, "inputs": )" << to_json(graph.inputs)
-         << R"(, "outputs": )" << to_json(graph.outputs) << '}';
+         << hash(graph_file(graph.name)) << R"(", "bytes": )" << graph_file(graph.name).size()
+         << R"(, "inputs": )" << to_json(graph.inputs) << R"(, "outputs": )"
+         << to_json(graph.outputs) << '}';
     return text.str();
 }
 
@@ -86,16 +87,6 @@ ToyPort averages_port() {
 }
 
 }  // namespace
-
-std::string toy_graph_file(const std::string& name) {
-    const auto length = [](std::size_t size) { return std::string(1, static_cast<char>(size)); };
-    std::string graph = "\x12";
-    graph += length(name.size());
-    graph += name;
-    std::string model = "\x08\x08\x42\x02\x10\x12\x3a";  // versions of the file and the operators
-    model += length(graph.size());
-    return model + graph;
-}
 
 std::vector<ToyGraph> ToyFamily::graphs() const {
     std::vector<ToyGraph> all{analysis};
@@ -186,7 +177,7 @@ std::string toy_manifest(const ToyFamily& family, const Bytes& tables, const std
     std::ostringstream identity;
     identity << "cca-model-1\n";
     for (const ToyGraph& prior : family.priors) {
-        identity << prior.name << ' ' << hash(toy_graph_file(prior.name)) << '\n';
+        identity << prior.name << ' ' << hash(graph_file(prior.name)) << '\n';
     }
     identity << "tables " << tables_hash << '\n';
     std::ostringstream text;

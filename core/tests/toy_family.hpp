@@ -65,9 +65,6 @@ ToyFamily sample_family();
 /// and column add up to an even number, then the others.
 ToyFamily checkerboard_family();
 
-/// The content of a graph's file: ONNX, with a name and nothing else.
-std::string toy_graph_file(const std::string& name);
-
 /// The content of a `manifest.json`.
 ///
 /// @param tables  content of the `tables.bin` beside it.

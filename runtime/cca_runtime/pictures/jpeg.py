@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cca_runtime.errors import BadInputError
+from cca_runtime.pictures.exif import PREFIX
 from cca_runtime.pictures.header import Header
 
 SIGNATURE = b"\xff\xd8\xff"
@@ -24,7 +25,6 @@ _ALONE = {0x01, *range(0xD0, 0xD8)}
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """In coded data: a marker that is neither a restart nor a stuffed byte."""
 
-_EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _LONG_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _ICC = b"ICC_PROFILE\0"
@@ -146,9 +146,9 @@ def _read_application(marker: int, body: bytes, header: Header) -> bytes:
         return b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
     if marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
         return b"\xff\xee" + struct.pack(">H", len(body) + 2) + body
-    if marker == _APP1 and body.startswith(_EXIF):
+    if marker == _APP1 and body.startswith(PREFIX):
         # What does not fit one segment goes on in the next.
-        header.exif = (header.exif or _EXIF) + body[len(_EXIF) :]
+        header.exif = (header.exif or PREFIX) + body[len(PREFIX) :]
     elif marker == _APP1 and body.startswith(_XMP):
         header.xmp = header.xmp or body[len(_XMP) :]
     elif marker == _APP2 and body.startswith(b"MPF\0"):
