@@ -1,0 +1,98 @@
+"""How large or how good coded pictures are to be: one quality for all, or a target for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cca_core
+
+from cca_runtime.arguments import real_number, whole_number
+from cca_runtime.errors import BadInputError
+
+WORST, BEST = 0, 100
+"""Qualities."""
+
+_MOST_BYTES = (1 << 32) - 1
+"""Of a payload: more cannot be met."""
+
+
+@dataclass(frozen=True)
+class RateControl:
+    """What was asked of the encoder, checked. At most one of the targets is there.
+
+    Attributes:
+        step: Code of the quantisation step (docs/spec/format.md), if there is no target.
+        bpp: Bits that the payload is to have for each pixel of the picture.
+        size: Bytes that the stream is to have, metadata included.
+        psnr: Decibels that the decoded picture is to have.
+    """
+
+    step: int = 0
+    bpp: float | None = None
+    size: int | None = None
+    psnr: float | None = None
+
+    @property
+    def has_target(self) -> bool:
+        """Whether each picture has a step of its own, to be found."""
+        return (self.bpp, self.size, self.psnr) != (None, None, None)
+
+    def payload_bytes(self, width: int, height: int, beside: int) -> int | None:
+        """The bytes that a picture's payload is to have, if its size is what was asked for.
+
+        Args:
+            width: Of the picture, without padding.
+            height: Likewise.
+            beside: Bytes of the stream beside its payload.
+
+        Raises:
+            BadInputError: The stream has more bytes already without its payload.
+        """
+        if self.size is not None:
+            if self.size <= beside:
+                raise BadInputError(
+                    f"a target of {self.size:,} bytes cannot be met: the header and the metadata "
+                    f"take {beside:,}"
+                )
+            return min(self.size - beside, _MOST_BYTES)
+        if self.bpp is not None:
+            return int(min(self.bpp * width * height / 8, _MOST_BYTES))
+        return None
+
+
+def as_rate_control(
+    quality: object = None,
+    target_bpp: object = None,
+    target_size: object = None,
+    target_psnr: object = None,
+) -> RateControl:
+    """What the arguments ask for; without any, the point at which the model was trained.
+
+    Args:
+        quality: 0 to 100.
+        target_bpp: Bits.
+        target_size: Bytes.
+        target_psnr: Decibels.
+
+    Raises:
+        BadInputError: More than one is given, or one is no number or out of range.
+    """
+    asked = {
+        "quality": quality,
+        "target_bpp": target_bpp,
+        "target_size": target_size,
+        "target_psnr": target_psnr,
+    }
+    given = [name for name, value in asked.items() if value is not None]
+    if len(given) > 1:
+        raise BadInputError(f"give {' or '.join(given)}, not both: each decides the size alone")
+    if quality is not None:
+        number = real_number(quality, "quality", WORST, BEST)
+        return RateControl(step=cca_core.step_of_quality(number))
+    if target_bpp is not None:
+        return RateControl(bpp=real_number(target_bpp, "target_bpp", 0))
+    if target_size is not None:
+        return RateControl(size=whole_number(target_size, "target_size", 1))
+    if target_psnr is not None:
+        return RateControl(psnr=real_number(target_psnr, "target_psnr", 0))
+    return RateControl()
