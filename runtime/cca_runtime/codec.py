@@ -40,7 +40,8 @@ from cca_runtime.host_pool import HostPool
 from cca_runtime.memory import MemoryLedger, Work, needs_of
 from cca_runtime.pictures import Picture, Pixels
 from cca_runtime.pipeline import in_batches, run_in_order
-from cca_runtime.results import Decoded, Encoded
+from cca_runtime.rate_control import RateControl, as_rate_control
+from cca_runtime.results import Decoded, Encoded, Groups
 from cca_runtime.sources import check_background, is_list, iterate, picture_from, stream_from
 from cca_runtime.stopwatch import Stopwatch
 from cca_runtime.streams import NO_LIMIT, core_errors, parse
@@ -75,6 +76,27 @@ class Stream(NamedTuple):
 
     data: bytes
     info: StreamInfo
+
+
+class Kind(NamedTuple):
+    """What pictures have in common that go through the engine together."""
+
+    division: Division
+    step: int
+
+
+class Part(NamedTuple):
+    """What of a picture is decoded.
+
+    Attributes:
+        region: As for `Codec.decode`.
+        groups: Likewise.
+        preview: Whether a stream may be cut.
+    """
+
+    region: Region | None
+    groups: int | None
+    preview: bool
 
 
 class Codec:
@@ -134,37 +156,99 @@ class Codec:
         return self._reopening.function, (str(self.bundle.path), self.engine.name, options)
 
     @overload
-    def encode(self, image: PictureLike) -> bytes: ...  # type: ignore[overload-overlap]
+    def encode(  # type: ignore[overload-overlap]
+        self,
+        image: PictureLike,
+        *,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
+    ) -> bytes: ...
     @overload
-    def encode(self, image: Sequence[PictureLike]) -> list[bytes]: ...
-    def encode(self, image: PictureLike | Sequence[PictureLike]) -> bytes | list[bytes]:
+    def encode(
+        self,
+        image: Sequence[PictureLike],
+        *,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
+    ) -> list[bytes]: ...
+    def encode(
+        self,
+        image: PictureLike | Sequence[PictureLike],
+        *,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
+    ) -> bytes | list[bytes]:
         """Encode one picture, or each of a list (`encode_each`).
+
+        At most one of `quality` and the targets may be given. A target is met within 1 % of the
+        size, or 0.05 dB.
 
         Args:
             image: numpy uint8 [H, W, 3] (or grey [H, W]), a PIL image, a `Picture`, or a
                 picture's file: its path (`str` too), or a file object that gives bytes.
+            quality: 0 to 100; higher is better and larger. By default 50, the model's own
+                trained point.
+            target_bpp: Bits for each pixel, of the payload: without header and metadata.
+            target_size: Bytes of the whole stream, metadata included.
+            target_psnr: Decibels between the picture and what is decoded.
 
         Returns:
             The stream, or a list of streams.
 
         Raises:
             BadInputError: It is none of these, its file cannot be read, or it is a picture that
-                the codec cannot store (see `pictures.from_pil`) or has no memory for.
+                the codec cannot store (see `pictures.from_pil`) or has no memory for. Or the
+                quality or target makes no sense or cannot be met.
             FailureError: The engine failed.
         """
         if is_list(image):
             pictures = cast("Sequence[PictureLike]", image)
-            return [encoded.data for encoded in or_raise(self.encode_each(pictures))]
-        return self.encode_picture(cast("PictureLike", image)).data
+            results = self.encode_each(
+                pictures,
+                quality=quality,
+                target_bpp=target_bpp,
+                target_size=target_size,
+                target_psnr=target_psnr,
+            )
+            return [encoded.data for encoded in or_raise(results)]
+        return self.encode_picture(
+            cast("PictureLike", image),
+            quality=quality,
+            target_bpp=target_bpp,
+            target_size=target_size,
+            target_psnr=target_psnr,
+        ).data
 
     @overload
     def decode(  # type: ignore[overload-overlap]
-        self, data: StreamLike, *, region: Region | None = None
+        self,
+        data: StreamLike,
+        *,
+        region: Region | None = None,
+        groups: int | None = None,
+        preview: bool = False,
     ) -> Pixels: ...
     @overload
-    def decode(self, data: Sequence[StreamLike]) -> list[Pixels]: ...
     def decode(
-        self, data: StreamLike | Sequence[StreamLike], *, region: Region | None = None
+        self,
+        data: Sequence[StreamLike],
+        *,
+        groups: int | None = None,
+        preview: bool = False,
+    ) -> list[Pixels]: ...
+    def decode(
+        self,
+        data: StreamLike | Sequence[StreamLike],
+        *,
+        region: Region | None = None,
+        groups: int | None = None,
+        preview: bool = False,
     ) -> Pixels | list[Pixels]:
         """Decode one stream, or each of a list (`decode_each`).
 
@@ -174,6 +258,10 @@ class Codec:
                 bytes. Or several.
             region: Of one stream, the part to decode: (x, y, width, height). Where the picture
                 is in tiles, only those are decoded that it takes.
+            groups: Decode the first channel groups alone, and predict the rest: a preview. 0
+                leaves the hyper-latents; by default all.
+            preview: Also take a stream that was cut behind its header: as `groups`, with those
+                that are whole.
 
         Returns:
             uint8 [H, W, 3], or a list of them.
@@ -181,17 +269,21 @@ class Codec:
         Raises:
             StreamError: The stream is damaged, truncated or of an unknown version.
             BadInputError: It is none of these, its file cannot be read, it needs another model,
-                engine or `max_pixels` or more memory than there is, or the region is not in the
-                picture.
+                engine or `max_pixels` or more memory than there is, the region is not in the
+                picture, or the model has fewer groups.
             FailureError: The engine failed, or the latents are not those that the encoder had and
                 the codec was not loaded with `keep_going`.
         """
         if not is_list(data):
-            return self.decode_stream(cast("StreamLike", data), region=region).picture.pixels
+            decoded = self.decode_stream(
+                cast("StreamLike", data), region=region, groups=groups, preview=preview
+            )
+            return decoded.picture.pixels
         if region is not None:
             raise BadInputError("a region is of one picture: decode the streams one by one")
         streams = cast("Sequence[StreamLike]", data)
-        return [decoded.picture.pixels for decoded in or_raise(self.decode_each(streams))]
+        results = self.decode_each(streams, groups=groups, preview=preview)
+        return [each.picture.pixels for each in or_raise(results)]
 
     def encode_each(
         self,
@@ -199,6 +291,10 @@ class Codec:
         *,
         background: str | None = None,
         reconstruct: bool = False,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
     ) -> Generator[Encoded | CcaError, None, None]:
         """Encode pictures, several at once, while the results are used.
 
@@ -210,30 +306,42 @@ class Codec:
             images: As for `encode`. What iterating over them raises ends the results.
             background: As for `encode_picture`.
             reconstruct: As for `encode_picture`.
+            quality: As for `encode`.
+            target_bpp: As for `encode`; each picture gets a step of its own.
+            target_size: Likewise.
+            target_psnr: Likewise.
 
         Returns:
             In the pictures' order; for one that fails, whatever it failed of, the error in its
             place.
 
         Raises:
-            BadInputError: `images` is not iterable or a single picture, or the background is no
-                colour.
+            BadInputError: `images` is not iterable or a single picture, the background is no
+                colour, or quality and targets make no sense.
             FailureError: The codec was loaded before this process was forked.
         """
         self._check_process()
         check_background(background)
+        rate = as_rate_control(quality, target_bpp, target_size, target_psnr)
 
         def prepare(image: PictureLike) -> Picture:
             return picture_from(image, background, self.max_pixels)
 
         def code(pictures: Sequence[Picture]) -> list[Encoded]:
-            return self._encode(pictures, reconstruct, alongside=True)
+            return self._encode(pictures, rate, reconstruct=reconstruct, alongside=True)
+
+        def kind(picture: Picture) -> Kind:
+            return Kind(self._division(picture), rate.step)
 
         pictures = prepared(iterate(images, "pictures"), prepare)
-        return self._code_each(pictures, self._division, code)
+        return self._code_each(pictures, kind, code, alone=rate.has_target)
 
     def decode_each(
-        self, streams: Iterable[StreamLike]
+        self,
+        streams: Iterable[StreamLike],
+        *,
+        groups: int | None = None,
+        preview: bool = False,
     ) -> Generator[Decoded | CcaError, None, None]:
         """Decode streams, several at once, while the results are used.
 
@@ -242,22 +350,32 @@ class Codec:
         Args:
             streams: As for `decode`; taken a few ahead of the results. What iterating over them
                 raises ends the results.
+            groups: As for `decode`.
+            preview: As for `decode`.
 
         Returns:
             In the streams' order; for one that fails, whatever it failed of, the error in its
             place.
 
         Raises:
-            BadInputError: `streams` is not iterable, or a single stream.
+            BadInputError: `streams` is not iterable, or a single stream, or the model has fewer
+                groups.
             FailureError: The codec was loaded before this process was forked.
         """
         self._check_process()
+        part = self._part(None, groups, preview)
 
         def code(streams: Sequence[Stream]) -> list[Decoded]:
-            return self._decode(streams, None, alongside=True)
+            return self._decode(streams, part, alongside=True)
 
-        parsed = prepared(iterate(streams, "streams"), self._parse)
-        return self._code_each(parsed, lambda stream: division_of(stream.info), code)
+        def prepare(data: StreamLike) -> Stream:
+            return self._parse(data, part)
+
+        def kind(stream: Stream) -> Kind:
+            return Kind(division_of(stream.info), stream.info.step)
+
+        parsed = prepared(iterate(streams, "streams"), prepare)
+        return self._code_each(parsed, kind, code, alone=preview)
 
     def encode_picture(
         self,
@@ -266,6 +384,10 @@ class Codec:
         background: str | None = None,
         reconstruct: bool = False,
         alongside: bool = False,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
     ) -> Encoded:
         """Encode one picture and say all there is to say about it.
 
@@ -275,24 +397,37 @@ class Codec:
             reconstruct: Also run the synthesis, for `Encoded.reconstruction`.
             alongside: Whether other threads keep this codec busy meanwhile: an exact model
                 then runs on this thread's part of the cores, which is faster for all together.
+            quality: As for `encode`.
+            target_bpp: As for `encode`.
+            target_size: As for `encode`.
+            target_psnr: As for `encode`.
 
         Raises:
             BadInputError: As `encode`.
             FailureError: As `encode`.
         """
         with self._errors():
+            rate = as_rate_control(quality, target_bpp, target_size, target_psnr)
             picture = picture_from(image, background, self.max_pixels)
-            (encoded,) = self._encode([picture], reconstruct, alongside=alongside)
+            (encoded,) = self._encode([picture], rate, reconstruct=reconstruct, alongside=alongside)
             return encoded
 
     def decode_stream(
-        self, data: StreamLike, *, region: Region | None = None, alongside: bool = False
+        self,
+        data: StreamLike,
+        *,
+        region: Region | None = None,
+        groups: int | None = None,
+        preview: bool = False,
+        alongside: bool = False,
     ) -> Decoded:
         """Decode one stream with its metadata and timings.
 
         Args:
             data: As for `decode`.
             region: As for `decode`.
+            groups: As for `decode`.
+            preview: As for `decode`.
             alongside: As for `encode_picture`.
 
         Raises:
@@ -301,8 +436,8 @@ class Codec:
             FailureError: As `decode`.
         """
         with self._errors():
-            asked = None if region is None else as_region(region)
-            (decoded,) = self._decode([self._parse(data)], asked, alongside=alongside)
+            part = self._part(region, groups, preview)
+            (decoded,) = self._decode([self._parse(data, part)], part, alongside=alongside)
             return decoded
 
     def check_engine(self) -> None:
@@ -377,14 +512,20 @@ class Codec:
         return choose_division(width, height, tile_side(self._tile))
 
     def _encode(
-        self, pictures: Sequence[Picture], reconstruct: bool, *, alongside: bool
+        self,
+        pictures: Sequence[Picture],
+        rate: RateControl,
+        *,
+        reconstruct: bool,
+        alongside: bool,
     ) -> list[Encoded]:
-        """Encode pictures that go through the engine together."""
+        """Encode pictures that go through the engine together; with a target, one."""
         division = self._division(pictures[0])
         pool = self._pool(division, alongside=alongside)
         height, width = pictures[0].pixels.shape[:2]
-        graphs = ["analysis", *self.bundle.prior_graphs, *(["synthesis"] if reconstruct else [])]
-        work = Work.encoding(width, height, len(pictures), reconstruct=reconstruct)
+        synthesis = reconstruct or rate.psnr is not None
+        graphs = ["analysis", *self.bundle.prior_graphs, *(["synthesis"] if synthesis else [])]
+        work = Work.encoding(width, height, len(pictures), reconstruct=synthesis)
         with self._room(work, division) as workers, self._core_errors():
             watch = self._prepare(pool, graphs)
             machine = EncoderMachine(
@@ -395,18 +536,40 @@ class Codec:
                 fingerprint=self._fingerprint(pool),
                 max_pixels=min(self.max_pixels, NO_LIMIT),
                 workers=workers,
+                step=rate.step,
+                target_bytes=self._target_bytes(rate, pictures[0]),
+                target_psnr=rate.psnr,
             )
             seconds = {**watch.seconds, **pool.drive(machine, workers)}
             results = machine.finish()
         shares = {stage: value / len(pictures) for stage, value in seconds.items()}
         return [
-            Encoded(data, info, reconstruction, picture.notes, shares)
-            for picture, (info, data, reconstruction) in zip(pictures, results, strict=True)
+            Encoded(
+                coded.data,
+                coded.info,
+                coded.reconstruction,
+                picture.notes,
+                shares,
+                coded.group_bytes,
+                coded.trials,
+            )
+            for picture, coded in zip(pictures, results, strict=True)
         ]
 
-    def _decode(
-        self, streams: Sequence[Stream], region: Region | None, *, alongside: bool
-    ) -> list[Decoded]:
+    def _part(self, region: object, groups: object, preview: object) -> Part:
+        """What the arguments ask for.
+
+        Raises:
+            BadInputError: They make no sense, or the model has fewer groups.
+        """
+        total = len(self.bundle.group_sizes)
+        return Part(
+            None if region is None else as_region(region),
+            None if groups is None else whole_number(groups, "groups", 0, total),
+            true_or_false(preview, "preview"),
+        )
+
+    def _decode(self, streams: Sequence[Stream], part: Part, *, alongside: bool) -> list[Decoded]:
         """Decode streams whose pictures go through the engine together, or a part of one."""
         division = division_of(streams[0].info)
         pool = self._pool(division, alongside=alongside)
@@ -414,21 +577,29 @@ class Codec:
             self._check_engine_of(stream.info, pool)
         # First of all: what cannot be decoded costs no memory.
         with core_errors():
-            machine = self._decoder(streams, region, pool, 1)
-        info = streams[0].info
+            machine = self._decoder(streams, part, pool, 1)
+        info, region = streams[0].info, part.region
         width, height = (info.width, info.height) if region is None else region[2:]
         work = Work.decoding(width, height, len(streams), region=region is not None)
         with self._room(work, division) as workers, self._core_errors("; --keep-going decodes it"):
             watch = self._prepare(pool, [*self.bundle.prior_graphs, "synthesis"])
             if workers > 1:
-                machine = self._decoder(streams, region, pool, workers)
+                machine = self._decoder(streams, part, pool, workers)
             seconds = {**watch.seconds, **pool.drive(machine, workers)}
             results = machine.finish()
         shares = {stage: value / len(streams) for stage, value in seconds.items()}
         notes = self._notes(machine.mismatches, len(info.digests))
+        total = len(self.bundle.group_sizes)
+        asked = total if part.groups is None else part.groups
         return [
-            Decoded(Picture(pixels, own.icc, own.exif, own.xmp), shares, notes)
-            for own, pixels in results
+            Decoded(
+                Picture(pixels, own.icc, own.exif, own.xmp),
+                shares,
+                Groups(used, total),
+                group_bytes,
+                (*notes, *_cut_notes(used, asked, total)),
+            )
+            for own, pixels, used, group_bytes in results
         ]
 
     def _notes(self, mismatches: int, parts: int) -> tuple[str, ...]:
@@ -454,12 +625,14 @@ class Codec:
                 raise FailureError(f"{error} ({self._computing()}{advice})") from error
 
     def _decoder(
-        self, streams: Sequence[Stream], region: Region | None, pool: HostPool, workers: int
+        self, streams: Sequence[Stream], part: Part, pool: HostPool, workers: int
     ) -> DecoderMachine:
         return DecoderMachine(
             self._read_model(Stopwatch()),
             [stream.data for stream in streams],
-            region=_within(region, streams[0].info),
+            region=_within(part.region, streams[0].info),
+            groups=part.groups,
+            preview=part.preview,
             fingerprint=self._fingerprint(pool),
             max_pixels=min(self.max_pixels, NO_LIMIT),
             workers=workers,
@@ -512,30 +685,32 @@ class Codec:
         with room as choice:
             yield workers - choice
 
-    def _parse(self, data: StreamLike) -> Stream:
+    def _parse(self, data: StreamLike, part: Part) -> Stream:
         content = stream_from(data, self.max_pixels)
-        info, _ = parse(content, max_pixels=self.max_pixels)
+        info, _ = parse(content, max_pixels=self.max_pixels, preview=part.preview)
         return Stream(content, info)
 
     def _code_each(
         self,
         items: Iterable[_Item | CcaError],
-        division: Callable[[_Item], Division],
+        kind: Callable[[_Item], Kind],
         code: Callable[[Sequence[_Item]], list[_Coded]],
+        *,
+        alone: bool,
     ) -> Generator[_Coded | CcaError, None, None]:
-        """Run `code` on batches of items that go through the engine together."""
+        """Run `code` on batches of items of one kind; with `alone`, on each by itself."""
 
-        def key(item: _Item | CcaError) -> Division | None:
-            return None if isinstance(item, CcaError) else division(item)
+        def key(item: _Item | CcaError) -> Kind | None:
+            return None if isinstance(item, CcaError) else kind(item)
 
         def most(item: _Item | CcaError) -> int:
             # A float prior's results may depend on the batch, and the decoder's is another.
             if isinstance(item, CcaError) or self.bundle.entropy_mode != "exact":
                 return 1
             # The core does not tell which of several is not what was encoded.
-            if self.keep_going:
+            if alone or self.keep_going:
                 return 1
-            own = division(item)
+            own = kind(item).division
             most = self.engine.capabilities.batch
             return min(most, max(1, _BATCH_PIXELS // own.pixels)) if own.whole else 1
 
@@ -546,6 +721,19 @@ class Codec:
             for results in batches:
                 yield from results
                 self._check_process()
+
+
+def _cut_notes(used: int, asked: int, total: int) -> tuple[str, ...]:
+    """What is missing of a stream that was cut."""
+    if used == asked:
+        return ()
+    whole = f"groups 1 to {used} of {total}" if used > 1 else f"group 1 of {total}"
+    whole = (
+        f"the hyper-latents and {whole}"
+        if used
+        else f"the hyper-latents and none of {total} groups"
+    )
+    return (f"the stream is cut: it has {whole}, and the rest is predicted",)
 
 
 def _within(region: Region | None, info: StreamInfo) -> Region | None:

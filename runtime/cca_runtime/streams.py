@@ -52,3 +52,9 @@ def parse(
     """
     with core_errors():
         return cca_core.parse_stream(data, max_pixels=min(max_pixels, NO_LIMIT))
+
+
+def payload_size(data: bytes) -> int:
+    """Bytes of a whole stream's payload, all tiles together: it is neither header nor metadata."""
+    _, payload = parse(data, max_pixels=NO_LIMIT)
+    return len(payload)
