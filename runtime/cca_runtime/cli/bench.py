@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         threads=options.threads,
         trust_plans=options.trust_plans,
     )
-    measured = profile(codec.bundle, codec.engine, picture, options.repeat)
+    measured = profile(codec.bundle, codec.engine, picture, options.repeat, options.quality)
     facts = {
         "model": codec.bundle.name,
         "model_id": codec.bundle.model_id.hex(),
@@ -73,6 +73,8 @@ def _as_facts(measured: Profile) -> dict[str, Any]:
         "height": measured.height,
         "megabytes": megabytes,
         "stream_bytes": measured.stream_bytes,
+        "step": measured.step,
+        "quality": round(measured.quality, 4),
         "repeat": len(measured.encode),
         "load_seconds": measured.load,
         "peak_memory_bytes": measured.peak_memory,
@@ -108,7 +110,8 @@ def _as_text(facts: dict[str, Any]) -> list[str]:
         f"engine {facts['engine']}",
         f"on {facts['processor']}, {facts['cores']} cores, {facts['system']}",
         f"picture {facts['picture']}, {facts['width']}x{facts['height']} "
-        f"({facts['megabytes']:.2f} MB of pixels), {facts['stream_bytes']:,} bytes coded",
+        f"({facts['megabytes']:.2f} MB of pixels), {facts['stream_bytes']:,} bytes coded "
+        f"at quality {facts['quality']:.1f}",
         f"graphs loaded in {facts['load_seconds']:.2f} s, at most "
         f"{facts['peak_memory_bytes'] / _MIB:,.0f} MiB of main memory, "
         f"{facts['repeat']} runs after a first one",
