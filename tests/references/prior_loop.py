@@ -27,6 +27,7 @@ from cca_engines import Engine, Tensor
 from numpy.typing import NDArray
 
 from references.averages import average_factors
+from references.quantisation_step import Step
 
 CodeGroup = Callable[[int, NDArray[np.uint8], Tensor], NDArray[np.int32]]
 """Codes one group: (group, table indexes uint8 [N, s, h, w], means on the device) to its
@@ -51,6 +52,8 @@ def run_prior(
     code_group: CodeGroup,
     *,
     averaging: Collection[str] = (),
+    step: Step = Step(),  # noqa: B008 - it never changes
+    smallest_scale: int = 0,
 ) -> Tensor:
     """Alternate between the prior graphs and a coder, group by group.
 
@@ -59,11 +62,13 @@ def run_prior(
         engine: The engine that owns the tensors.
         group_sizes: Channels of each group, s_0 to s_(G-1).
         z_symbols: Hyper-latent symbols, int32 [N, Z, h/4, w/4].
-        code_group: Called once a group, in order.
+        code_group: Called once a group, in order, with the table of each symbol.
         averaging: The graphs, of an exact prior, that are told the size for their averages.
+        step: The quantisation step.
+        smallest_scale: Of the bundle's manifest.
 
     Returns:
-        y_hat, float32 [M, N, h, w] on the device: symbols + means + latent
+        y_hat, float32 [M, N, h, w] on the device: step * symbols + means + latent
         residual prediction (Minnen & Singh 2020, section 3.3).
 
     Raises:
@@ -73,6 +78,7 @@ def run_prior(
     batch, _, height, width = z_symbols.shape
     height, width = 4 * height, 4 * width
     averages = engine.to_device(average_factors(height, width)) if averaging else None
+    step_input = engine.to_device(np.array([step.value], np.float32))
 
     def run_averaging(name: str, inputs: dict[str, Tensor], **into: Tensor) -> dict[str, Tensor]:
         return run(name, inputs | {"averages": averages} if name in averaging else inputs, into)
@@ -84,12 +90,13 @@ def run_prior(
     y_hat = engine.empty((sum(group_sizes), batch, height, width), np.float32)
     first = 0
     for group, size in enumerate(group_sizes):
-        indexes = engine.to_host(state["indexes"])
+        indexes = step.tables(engine.to_host(state["indexes"]), smallest_scale)
         symbols = code_group(group, indexes, state["means"])
         inputs = {
             "previous_means": state["means"],
             "previous_support": state["support"],
             "symbols": engine.to_device(symbol_bytes(symbols)),
+            "step": step_input,
         }
         if group + 1 < len(group_sizes):
             inputs |= known
