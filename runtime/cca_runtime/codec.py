@@ -22,9 +22,7 @@ from cca_runtime.arguments import (
     BY_SIZE,
     MOST_THREADS,
     Region,
-    as_region,
     as_tile,
-    show,
     tile_side,
     true_or_false,
     whole_number,
@@ -42,6 +40,7 @@ from cca_runtime.pictures import Picture, Pixels
 from cca_runtime.pipeline import in_batches, run_in_order
 from cca_runtime.rate_control import RateControl, as_rate_control
 from cca_runtime.results import Decoded, Encoded, Groups
+from cca_runtime.selection import Selection, as_selection
 from cca_runtime.sources import check_background, is_list, iterate, picture_from, stream_from
 from cca_runtime.stopwatch import Stopwatch
 from cca_runtime.streams import NO_LIMIT, core_errors, parse
@@ -83,20 +82,6 @@ class Kind(NamedTuple):
 
     division: Division
     step: int
-
-
-class Part(NamedTuple):
-    """What of a picture is decoded.
-
-    Attributes:
-        region: As for `Codec.decode`.
-        groups: Likewise.
-        preview: Whether a stream may be cut.
-    """
-
-    region: Region | None
-    groups: int | None
-    preview: bool
 
 
 class Codec:
@@ -363,13 +348,13 @@ class Codec:
             FailureError: The codec was loaded before this process was forked.
         """
         self._check_process()
-        part = self._part(None, groups, preview)
+        selection = self._selection(None, groups, preview)
 
         def code(streams: Sequence[Stream]) -> list[Decoded]:
-            return self._decode(streams, part, alongside=True)
+            return self._decode(streams, selection, alongside=True)
 
         def prepare(data: StreamLike) -> Stream:
-            return self._parse(data, part)
+            return self._parse(data, selection)
 
         def kind(stream: Stream) -> Kind:
             return Kind(division_of(stream.info), stream.info.step)
@@ -436,8 +421,10 @@ class Codec:
             FailureError: As `decode`.
         """
         with self._errors():
-            part = self._part(region, groups, preview)
-            (decoded,) = self._decode([self._parse(data, part)], part, alongside=alongside)
+            selection = self._selection(region, groups, preview)
+            (decoded,) = self._decode(
+                [self._parse(data, selection)], selection, alongside=alongside
+            )
             return decoded
 
     def check_engine(self) -> None:
@@ -556,20 +543,12 @@ class Codec:
             for picture, coded in zip(pictures, results, strict=True)
         ]
 
-    def _part(self, region: object, groups: object, preview: object) -> Part:
-        """What the arguments ask for.
+    def _selection(self, region: object, groups: object, preview: object) -> Selection:
+        return as_selection(region, groups, preview, len(self.bundle.group_sizes))
 
-        Raises:
-            BadInputError: They make no sense, or the model has fewer groups.
-        """
-        total = len(self.bundle.group_sizes)
-        return Part(
-            None if region is None else as_region(region),
-            None if groups is None else whole_number(groups, "groups", 0, total),
-            true_or_false(preview, "preview"),
-        )
-
-    def _decode(self, streams: Sequence[Stream], part: Part, *, alongside: bool) -> list[Decoded]:
+    def _decode(
+        self, streams: Sequence[Stream], selection: Selection, *, alongside: bool
+    ) -> list[Decoded]:
         """Decode streams whose pictures go through the engine together, or a part of one."""
         division = division_of(streams[0].info)
         pool = self._pool(division, alongside=alongside)
@@ -577,27 +556,25 @@ class Codec:
             self._check_engine_of(stream.info, pool)
         # First of all: what cannot be decoded costs no memory.
         with core_errors():
-            machine = self._decoder(streams, part, pool, 1)
-        info, region = streams[0].info, part.region
+            machine = self._decoder(streams, selection, pool, 1)
+        info, region = streams[0].info, selection.region
         width, height = (info.width, info.height) if region is None else region[2:]
         work = Work.decoding(width, height, len(streams), region=region is not None)
         with self._room(work, division) as workers, self._core_errors("; --keep-going decodes it"):
             watch = self._prepare(pool, [*self.bundle.prior_graphs, "synthesis"])
             if workers > 1:
-                machine = self._decoder(streams, part, pool, workers)
+                machine = self._decoder(streams, selection, pool, workers)
             seconds = {**watch.seconds, **pool.drive(machine, workers)}
             results = machine.finish()
         shares = {stage: value / len(streams) for stage, value in seconds.items()}
         notes = self._notes(machine.mismatches, len(info.digests))
-        total = len(self.bundle.group_sizes)
-        asked = total if part.groups is None else part.groups
         return [
             Decoded(
                 Picture(pixels, own.icc, own.exif, own.xmp),
                 shares,
-                Groups(used, total),
+                Groups(used, len(self.bundle.group_sizes)),
                 group_bytes,
-                (*notes, *_cut_notes(used, asked, total)),
+                (*notes, *selection.cut_notes(used)),
             )
             for own, pixels, used, group_bytes in results
         ]
@@ -625,14 +602,14 @@ class Codec:
                 raise FailureError(f"{error} ({self._computing()}{advice})") from error
 
     def _decoder(
-        self, streams: Sequence[Stream], part: Part, pool: HostPool, workers: int
+        self, streams: Sequence[Stream], selection: Selection, pool: HostPool, workers: int
     ) -> DecoderMachine:
         return DecoderMachine(
             self._read_model(Stopwatch()),
             [stream.data for stream in streams],
-            region=_within(part.region, streams[0].info),
-            groups=part.groups,
-            preview=part.preview,
+            region=selection.region_within(streams[0].info),
+            groups=selection.groups,
+            preview=selection.preview,
             fingerprint=self._fingerprint(pool),
             max_pixels=min(self.max_pixels, NO_LIMIT),
             workers=workers,
@@ -685,9 +662,9 @@ class Codec:
         with room as choice:
             yield workers - choice
 
-    def _parse(self, data: StreamLike, part: Part) -> Stream:
+    def _parse(self, data: StreamLike, selection: Selection) -> Stream:
         content = stream_from(data, self.max_pixels)
-        info, _ = parse(content, max_pixels=self.max_pixels, preview=part.preview)
+        info, _ = parse(content, max_pixels=self.max_pixels, preview=selection.preview)
         return Stream(content, info)
 
     def _code_each(
@@ -721,38 +698,3 @@ class Codec:
             for results in batches:
                 yield from results
                 self._check_process()
-
-
-def _cut_notes(used: int, asked: int, total: int) -> tuple[str, ...]:
-    """What is missing of a stream that was cut."""
-    if used == asked:
-        return ()
-    whole = f"groups 1 to {used} of {total}" if used > 1 else f"group 1 of {total}"
-    whole = (
-        f"the hyper-latents and {whole}"
-        if used
-        else f"the hyper-latents and none of {total} groups"
-    )
-    return (f"the stream is cut: it has {whole}, and the rest is predicted",)
-
-
-def _within(region: Region | None, info: StreamInfo) -> Region | None:
-    """A region that is inside the picture, as the core takes it.
-
-    Raises:
-        BadInputError: It is not.
-    """
-    if region is None:
-        return None
-    x, y, width, height = region
-    if (
-        min(x, y) < 0
-        or min(width, height) < 1
-        or x + width > info.width
-        or y + height > info.height
-    ):
-        raise BadInputError(
-            f"the region {','.join(map(show, region))} (x, y, width, height) is not in the "
-            f"picture, which has {info.width}x{info.height} pixels"
-        )
-    return region

@@ -12,8 +12,8 @@ from cca_runtime.errors import BadInputError
 WORST, BEST = 0, 100
 """Qualities."""
 
-_MOST_BYTES = (1 << 32) - 1
-"""Of a payload: more cannot be met."""
+_MOST_BYTES = 1 << 33
+"""No stream has more, and no target that is larger can be met."""
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,11 @@ class RateControl:
         """Whether each picture has a step of its own, to be found."""
         return (self.bpp, self.size, self.psnr) != (None, None, None)
 
-    def payload_bytes(self, width: int, height: int, beside: int) -> int | None:
-        """The bytes that a picture's payload is to have, if its size is what was asked for.
-
-        Args:
-            width: Of the picture, without padding.
-            height: Likewise.
-            beside: Bytes of the stream beside its payload.
-
-        Raises:
-            BadInputError: The stream has more bytes already without its payload.
-        """
-        if self.size is not None:
-            if self.size <= beside:
-                raise BadInputError(
-                    f"a target of {self.size:,} bytes cannot be met: the header and the metadata "
-                    f"take {beside:,}"
-                )
-            return min(self.size - beside, _MOST_BYTES)
-        if self.bpp is not None:
-            return int(min(self.bpp * width * height / 8, _MOST_BYTES))
-        return None
+    def payload_bytes(self, width: int, height: int) -> int | None:
+        """The bytes that `bpp` is for a picture of this size, without its padding."""
+        if self.bpp is None:
+            return None
+        return max(1, round(min(self.bpp * width * height / 8, _MOST_BYTES)))
 
 
 def as_rate_control(
@@ -90,9 +74,16 @@ def as_rate_control(
         number = real_number(quality, "quality", WORST, BEST)
         return RateControl(step=cca_core.step_of_quality(number))
     if target_bpp is not None:
-        return RateControl(bpp=real_number(target_bpp, "target_bpp", 0))
+        return RateControl(bpp=_above_zero(target_bpp, "target_bpp"))
     if target_size is not None:
-        return RateControl(size=whole_number(target_size, "target_size", 1))
+        return RateControl(size=min(whole_number(target_size, "target_size", 1), _MOST_BYTES))
     if target_psnr is not None:
-        return RateControl(psnr=real_number(target_psnr, "target_psnr", 0))
+        return RateControl(psnr=_above_zero(target_psnr, "target_psnr"))
     return RateControl()
+
+
+def _above_zero(value: object, name: str) -> float:
+    number = real_number(value, name, 0)
+    if number == 0:
+        raise BadInputError(f"{name} must be above 0")
+    return number

@@ -27,7 +27,6 @@ NO_NUMBERS: list[Any] = [
     math.inf,
     -math.inf,
     np.float32("nan"),
-    10**400,
     -1,
     -0.001,
     5j,
@@ -40,9 +39,8 @@ NO_NUMBERS: list[Any] = [
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_what_is_no_number_is_refused(name: str) -> None:
-    for value in NO_NUMBERS:
-        if name == "target_size" and value == 10**400:
-            continue
+    values = NO_NUMBERS + ([20000.0] if name == "target_size" else [10**400])
+    for value in values:
         with pytest.raises(BadInputError, match=rf"^{name} must be a (whole )?number, ") as caught:
             as_rate_control(**{name: value})
         assert str(caught.value).isprintable()
@@ -50,11 +48,18 @@ def test_what_is_no_number_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("quality", 100.001), ("quality", 101), ("target_size", 0), ("target_size", 20000.0)],
+    [("quality", 100.001), ("quality", 101), ("target_size", 0)],
 )
 def test_values_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(BadInputError, match=rf"^{name} must be a (whole )?number, "):
         as_rate_control(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["target_bpp", "target_psnr"])
+def test_targets_of_nothing_are_refused(name: str) -> None:
+    for value in (0, 0.0, np.float32(0), -0.0):
+        with pytest.raises(BadInputError, match=f"^{name} must be above 0$"):
+            as_rate_control(**{name: value})
 
 
 @pytest.mark.parametrize("pair", list(itertools.combinations(ARGUMENTS, 2)))
