@@ -97,7 +97,7 @@ class BundleWriter:
             "exactness": self._write(EXACTNESS, text.encode("utf-8")),
         }
 
-    def finish(self, architecture: Architecture, cost: Complexity) -> str:
+    def finish(self, architecture: Architecture, smallest_scale: int, cost: Complexity) -> str:
         """Write the manifest and return the model id."""
         model_id = self._model_id()
         manifest = {
@@ -108,6 +108,7 @@ class BundleWriter:
             "entropy_mode": "exact" if self._exact else "native",
             "architecture": architecture.to_manifest(),
             "coding": coding(self._added),
+            "smallest_scale": smallest_scale,
             "parameters": cost.parameters,
             "kmac_per_pixel": {
                 "encode": round(cost.encode_kmac, 3),
