@@ -25,19 +25,11 @@ MOST_SMALL_SCALES = 128
 """Largest `smallest_scale`."""
 
 _CODES_PER_PLACE = 8
-_LARGEST_PRODUCT = 12_500_000
-"""Of a symbol and a step, in units of 2^-7: room for the means is left below 2^24."""
 
 
 def numerator(step: int) -> int:
     """D of a code, in units of 2^-7."""
     return round(cca_core.quantisation_step(step) * 2**STEP_BITS)
-
-
-def symbol_limits(step: int) -> tuple[int, int]:
-    """The smallest and largest symbol that a stream with this step holds."""
-    largest = min(1 << 15, _LARGEST_PRODUCT // numerator(step))
-    return -largest, min(largest, (1 << 15) - 1)
 
 
 def trained_codes(finest: float) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import cca_core
 import numpy as np
 from cca_engines import digest
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from cca_export.coding_runs import Arrays, RunGraph, run_in_pytorch, run_prior
 from cca_export.exact.latents import widest_step
 from cca_export.graphs import CodecGraph
-from cca_export.steps import CODES, symbol_limits
+from cca_export.steps import CODES
 
 _Maker: TypeAlias = Callable[[np.random.PCG64, tuple[int, ...]], NDArray[np.int16]]
 """Makes symbols of a shape [N, C, H, W]."""
@@ -74,7 +75,9 @@ def conformance_cases(latent_channels: int, hyper_channels: int) -> list[Conform
             step,
             fast,
             make(random, (batch, hyper_channels, height // 4, width // 4)),
-            make(random, (batch, latent_channels, height, width)).clip(*symbol_limits(step)),
+            make(random, (batch, latent_channels, height, width)).clip(
+                *cca_core.symbol_range(step)
+            ),
         )
 
     return [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 
+import cca_core
+
 from cca_export.exact.modules import LRP_BITS, MEAN_BITS, MEANS
-from cca_export.steps import CODES, STEP_BITS, numerator, symbol_limits
+from cca_export.steps import CODES, STEP_BITS, numerator
 
 _LARGEST_PREDICTION = 1 << (LRP_BITS - 1)
 """0.5 tanh is within 0.5."""
@@ -21,7 +23,7 @@ def largest_latent(step: int) -> int:
         In units of 2^-7.
     """
     size = numerator(step)
-    product = size * max(map(abs, symbol_limits(step)))
+    product = size * max(map(abs, cca_core.symbol_range(step)))
     means = max(map(abs, MEANS)) << (STEP_BITS - MEAN_BITS)
     prediction = (_LARGEST_PREDICTION * size + (1 << (STEP_BITS - 1))) >> STEP_BITS
     return product + means + prediction
