@@ -10,7 +10,7 @@
 namespace cca {
 namespace {
 
-constexpr std::int64_t kVersion = 4;
+constexpr std::int64_t kVersion = 5;
 constexpr std::int64_t kMaxChannels = 1 << 16;
 constexpr std::int64_t kMaxGraphBytes = (std::int64_t{1} << 31) - 1;
 constexpr std::int64_t kMaxTablesBytes = std::int64_t{64} << 20;
@@ -21,6 +21,7 @@ constexpr std::size_t kMaxCaseName = 40;
 constexpr std::int64_t kMaxBatch = 16;
 constexpr std::int64_t kMaxLatents = 1 << 14;  // of a case, over its batch: a 2048x2048 picture's
 constexpr std::int64_t kHyperPerLatent = 4;
+constexpr std::int64_t kMaxSmallestScale = 128;
 constexpr const char* kTablesPath = "tables.bin";
 constexpr const char* kConformancePath = "conformance.npz";
 
@@ -43,16 +44,19 @@ const json::Value& get_object(const json::Value& object, const char* name) {
     return *object.find(name);
 }
 
-std::int64_t check_range(std::int64_t value, const char* name, std::int64_t most) {
-    if (value < 1 || value > most) {
+std::int64_t check_range(std::int64_t value, const char* name, std::int64_t most,
+                         std::int64_t least = 1) {
+    if (value < least || value > most) {
         throw BundleError("'" + std::string(name) + "' is " + std::to_string(value) +
-                          ", which is not in 1.." + std::to_string(most));
+                          ", which is not in " + std::to_string(least) + ".." +
+                          std::to_string(most));
     }
     return value;
 }
 
-std::int64_t get_integer(const json::Value& object, const char* name, std::int64_t most) {
-    return check_range(get<std::int64_t>(object, name, "integer"), name, most);
+std::int64_t get_integer(const json::Value& object, const char* name, std::int64_t most,
+                         std::int64_t least = 1) {
+    return check_range(get<std::int64_t>(object, name, "integer"), name, most, least);
 }
 
 bool is_sha256(const std::string& text) {
@@ -168,6 +172,7 @@ ConformanceCase get_case(const json::Value& entry, std::size_t prior_count) {
         result.latent_height = static_cast<std::uint32_t>(height);
         result.latent_width = static_cast<std::uint32_t>(width);
         result.fast = get<bool>(entry, "fast", "boolean");
+        result.step = static_cast<std::int8_t>(get_integer(entry, "step", INT8_MAX, INT8_MIN));
         const json::Value& digests = get_object(entry, "digests");
         for (std::size_t i = 0; i < prior_count; ++i) {
             const std::string graph = "prior_" + std::to_string(i);
@@ -367,6 +372,8 @@ Manifest read(const json::Value& document) {
     Manifest manifest = read_coding(document);
     manifest.name = get_name(document);
     manifest.exact = get_exact(document);
+    manifest.smallest_scale =
+        static_cast<std::uint32_t>(get_integer(document, "smallest_scale", kMaxSmallestScale, 0));
     const json::Value& graphs = get_object(document, "graphs");
     add_graph_files(graphs, true, manifest.analysis);
     add_graph_files(graphs, true, manifest.synthesis);
@@ -378,7 +385,7 @@ Manifest read(const json::Value& document) {
     for (const Graph& prior : manifest.priors) {
         hashes.push_back({prior.name, prior.file.sha256});
     }
-    manifest.model_id = identify_model(hashes, manifest.tables.sha256);
+    manifest.model_id = identify_model(hashes, manifest.tables.sha256, manifest.smallest_scale);
     if (get_string(document, "model_id") != to_hex(manifest.model_id)) {
         throw BundleError("'model_id' is not " + to_hex(manifest.model_id) +
                           ", which its files amount to");

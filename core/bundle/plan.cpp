@@ -55,6 +55,7 @@ class Builder {
                      {varying(Kind::kBatch), fixed(hyper_channels), varying(Kind::kHyperHeight),
                       varying(Kind::kHyperWidth)}},
                     {DType::kFloat32, {fixed(4)}},
+                    {DType::kFloat32, {fixed(1)}},
                     y_hat_rows(latent_channels)};
     }
 
@@ -75,7 +76,8 @@ class Builder {
             throw BundleError("'coding' does not write all of y_hat");
         }
         for (ValueId value = 0; value < last_reader_.size(); ++value) {
-            if (value != CodingPlan::kYHat && value != CodingPlan::kAverages) {
+            if (value != CodingPlan::kYHat && value != CodingPlan::kAverages &&
+                value != CodingPlan::kStep) {
                 free_after_last_use(value);
             }
         }
@@ -122,6 +124,10 @@ class Builder {
         if (name == "averages") {
             plan_.takes_averages = true;
             return bind(port, CodingPlan::kAverages);
+        }
+        if (name == "step") {
+            plan_.takes_step = true;
+            return bind(port, CodingPlan::kStep);
         }
         if (name == "symbols" && symbols_) {
             return bind(port, *symbols_);

@@ -55,12 +55,14 @@ struct Pass {
 struct CodingPlan {
     static constexpr ValueId kHyperSymbols = 0;  ///< int32 [N, Z, h/4, w/4]
     static constexpr ValueId kAverages = 1;      ///< float32 [4]
-    static constexpr ValueId kYHat = 2;          ///< float32 [M, N, h, w]
+    static constexpr ValueId kStep = 2;          ///< float32 [1], the quantisation step
+    static constexpr ValueId kYHat = 3;          ///< float32 [M, N, h, w]
 
-    std::uint32_t values = 3;  ///< numbers of values are less
+    std::uint32_t values = 4;  ///< numbers of values are less
     std::uint32_t latent_channels = 0;
     std::uint32_t hyper_channels = 0;
     bool takes_averages = false;
+    bool takes_step = false;
     std::vector<Pass> passes;
 };
 

@@ -25,6 +25,10 @@ cca::EncodeOptions to_core(const cca_encode_options* given) {
     options.limits = to_limits(from.limits);
     options.fingerprint = to_fingerprint(from.fingerprint);
     options.tile_side = from.tile_side;
+    if (from.step < INT8_MIN || from.step > INT8_MAX) {
+        throw Refusal(CCA_ERROR_ARGUMENT, "no quantisation step " + std::to_string(from.step));
+    }
+    options.step = cca::QuantisationStep(static_cast<std::int8_t>(from.step));
     options.reconstruct = from.reconstruct != 0;
     return options;
 }

@@ -1,6 +1,7 @@
 // Streams: the container's header in C's terms.
 #include <algorithm>
 
+#include "codec/quantisation_step.hpp"
 #include "format/container.hpp"
 #include "guard.hpp"
 #include "handles.hpp"
@@ -55,5 +56,12 @@ cca_status cca_stream_parse(cca_view stream, const cca_limits* limits, cca_strea
         require(info, "info");
         *info = to_c(cca::parse_stream(require_view(stream, "stream"),
                                        limits == nullptr ? cca::Limits{} : to_limits(*limits)));
+    });
+}
+
+cca_status cca_step_of_quality(double quality, int32_t* step) {
+    return guarded([&] {
+        require(step, "step");
+        *step = cca::step_of_quality(quality).code();
     });
 }

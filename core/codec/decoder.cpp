@@ -24,10 +24,12 @@ std::vector<ParsedStream> parse(std::span<const BytesView> streams, const Limits
         parsed.push_back(parse_stream(stream, limits));
         const StreamInfo& info = parsed.back().info;
         const StreamInfo& first = parsed.front().info;
-        if (streams.size() > 1 && (info.tiling || padded_width(info) != padded_width(first) ||
-                                   padded_height(info) != padded_height(first))) {
+        if (streams.size() > 1 &&
+            (info.tiling || info.step != first.step || padded_width(info) != padded_width(first) ||
+             padded_height(info) != padded_height(first))) {
             throw std::invalid_argument(
-                "streams are decoded together only if they have one padded size and no tiles");
+                "streams are decoded together only if they have one padded size, one quantisation "
+                "step and no tiles");
         }
     }
     return parsed;
@@ -108,6 +110,7 @@ DecoderMachine::DecoderMachine(const ModelView& model, std::vector<ParsedStream>
     : Machine(options.workers, options.limits.max_tensor_bytes),
       model_(model),
       keep_going_(options.keep_going),
+      step_(streams.front().info.step),
       region_(check_region(options.region, streams)),
       grid_(streams.front().info) {
     for (ParsedStream& stream : streams) {
@@ -196,7 +199,8 @@ bool DecoderMachine::begin_phase(std::deque<Task>& tasks) {
 }
 
 Steps DecoderMachine::decode_whole(Slots& slots) {
-    const Part part{static_cast<std::uint32_t>(pictures_.size()), hyper_size(grid_.picture()), {}};
+    const Part part{
+        static_cast<std::uint32_t>(pictures_.size()), hyper_size(grid_.picture()), {}, step_};
     SlotId y_hat = 0;
     co_await decode_part(model_, slots, part, payloads_, y_hat);
     SlotId image = 0;
@@ -234,7 +238,7 @@ Steps DecoderMachine::decode_tile(std::uint32_t number, Slots& slots) {
 
 Steps DecoderMachine::read_tile(std::uint32_t number, Slots& slots) {
     const Box tile = grid_.tiles().box(number);
-    const Part part{1, hyper_size(tile), mirroring_of(tile, grid_.picture())};
+    const Part part{1, hyper_size(tile), mirroring_of(tile, grid_.picture()), step_};
     const BytesView payload = payload_of(number);
     SlotId y_hat = 0;
     co_await decode_part(model_, slots, part, {&payload, 1}, y_hat);

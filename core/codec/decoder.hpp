@@ -44,7 +44,7 @@ struct DecodedPicture {
 void check_stream(const Manifest& manifest, const StreamInfo& info,
                   const std::optional<Identifier>& fingerprint);
 
-/// Decodes streams of one padded size together; pictures in tiles one at a time.
+/// Decodes streams of one padded size and step together; pictures in tiles one at a time.
 class DecoderMachine : public Machine {
   public:
     /// @param model    outlives the machine.
@@ -81,6 +81,7 @@ class DecoderMachine : public Machine {
     std::vector<BytesView> payloads_;
     bool keep_going_;
     std::atomic<std::uint64_t> mismatches_ = 0;
+    QuantisationStep step_;
     Region region_;
     Grid grid_;
     std::vector<std::size_t> tile_starts_;  // in the payload of a tiled picture

@@ -29,6 +29,7 @@ StreamInfo describe(const Manifest& manifest, PictureView& picture, const Encode
     info.width = static_cast<std::uint16_t>(picture.width);
     info.height = static_cast<std::uint16_t>(picture.height);
     info.padding = choose_padding(picture.width, picture.height);
+    info.step = options.step.code();
     info.model_id = manifest.model_id;
     if (!manifest.exact) {
         info.fingerprint = options.fingerprint;
@@ -228,7 +229,10 @@ bool EncoderMachine::begin_phase(std::deque<Task>& tasks) {
 }
 
 Steps EncoderMachine::encode_whole(Slots& slots) {
-    const Part part{static_cast<std::uint32_t>(pictures_.size()), hyper_size(grid_.picture()), {}};
+    const Part part{static_cast<std::uint32_t>(pictures_.size()),
+                    hyper_size(grid_.picture()),
+                    {},
+                    options_.step};
     Analysed found;
     co_await analyse(grid_.picture(), slots, found);
     std::vector<Bytes> payloads;
@@ -260,7 +264,7 @@ Steps EncoderMachine::encode_whole(Slots& slots) {
 
 Steps EncoderMachine::encode_tile(std::uint32_t number, Slots& slots) {
     const Box tile = grid_.tiles().box(number);
-    const Part part{1, hyper_size(tile), mirroring_of(tile, grid_.picture())};
+    const Part part{1, hyper_size(tile), mirroring_of(tile, grid_.picture()), options_.step};
     Analysed found;
     co_await analyse_windows(tile, slots, found);
     std::vector<Bytes> payloads;
@@ -292,7 +296,7 @@ void EncoderMachine::add_digests(const Part& part, std::uint32_t tile, Buffer& l
 Steps EncoderMachine::analyse_windows(const Box& tile, Slots& slots, Analysed& found) {
     const Manifest& manifest = *model_.manifest;
     const PlaneSize hyper = hyper_size(tile);
-    const PlaneSize latents = Part{1, hyper, {}}.latents();
+    const PlaneSize latents = Part{1, hyper, {}, {}}.latents();
     found.y = make_buffer<float>(manifest.latent_channels * latents.area());
     found.z_symbols = make_buffer<std::int32_t>(manifest.hyper_channels * hyper.area());
     for (const Numbers& row : grid_.windows().rows_in(tile)) {

@@ -39,6 +39,7 @@ std::optional<Tiling> tiling_of(const StreamInfo& info, std::uint32_t tile_side)
 
 struct EncodeOptions {
     std::uint32_t workers = 1;
+    QuantisationStep step;
     std::uint32_t tile_side = TileRule::kBySize;  ///< or a multiple of kHyperStride
     bool reconstruct = false;                     ///< also give what decoding will give
     std::optional<Identifier> fingerprint;        ///< of the host's engine; native mode needs it

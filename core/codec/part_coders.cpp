@@ -1,10 +1,11 @@
 #include "codec/part_coders.hpp"
 
-#include <stdexcept>
-#include <string>
+#include <algorithm>
+#include <span>
 
 #include "codec/rounding.hpp"
 #include "codec/selection.hpp"
+#include "codec/table_choice.hpp"
 #include "entropy/room.hpp"
 #include "format/error.hpp"
 
@@ -37,13 +38,20 @@ void at_positions(const CodedGroup& group, const PlaneSize& size,
     selection.scatter(std::span<const std::int32_t>(own_symbols), symbols);
 }
 
-// A graph that names tables which are not there is broken, whatever the coder calls it.
-template <typename Code>
-void with_tables(Code code) {
-    try {
-        code();
-    } catch (const std::invalid_argument& error) {
-        throw BundleError(std::string("a graph's table indexes cannot be used: ") + error.what());
+std::vector<std::uint8_t> tables_of(const ModelView& model, const Part& part,
+                                    std::span<const std::uint8_t> indexes) {
+    return choose_tables(indexes, model.manifest->smallest_scale, part.step,
+                         model.gaussian->size());
+}
+
+// A stream must not lead beyond what was proved of its step.
+void check_symbols(QuantisationStep step, std::span<const std::int32_t> symbols) {
+    if (step.smallest_symbol() == INT16_MIN && step.largest_symbol() == INT16_MAX) {
+        return;
+    }
+    const auto [smallest, largest] = std::ranges::minmax(symbols);
+    if (smallest < step.smallest_symbol() || largest > step.largest_symbol()) {
+        throw StreamError("invalid payload: a symbol is too large for its quantisation step");
     }
 }
 
@@ -66,17 +74,17 @@ void PartEncoder::code(const CodedGroup& group, std::span<const std::uint8_t> in
     const PlaneSize size = part_.latents();
     const std::size_t count = group.channels.count * size.area();
     const std::size_t all = model_.manifest->latent_channels * size.area();
+    const std::vector<std::uint8_t> tables = tables_of(model_, part_, indexes);
     for (std::size_t n = 0; n < encoders_.size(); ++n) {
         const std::size_t first = n * all + group.channels.first * size.area();
         const std::span<std::int32_t> own = symbols.subspan(n * count, count);
-        round_group(group, size, y_.subspan(first, count), means.subspan(n * count, count), own);
-        with_tables([&] {
-            at_positions(
-                group, size, indexes.subspan(n * count, count), own,
-                [&](std::span<const std::uint8_t> chosen, std::span<const std::int32_t> values) {
-                    encoders_[n].push(values, chosen, *model_.gaussian);
-                });
-        });
+        round_group(group, size, part_.step, y_.subspan(first, count),
+                    means.subspan(n * count, count), own);
+        at_positions(
+            group, size, std::span(tables).subspan(n * count, count), own,
+            [&](std::span<const std::uint8_t> chosen, std::span<const std::int32_t> values) {
+                encoders_[n].push(values, chosen, *model_.gaussian);
+            });
     }
 }
 
@@ -111,14 +119,14 @@ void PartDecoder::code(const CodedGroup& group, std::span<const std::uint8_t> in
                        std::span<const float>, std::span<std::int32_t> symbols) {
     const PlaneSize size = part_.latents();
     const std::size_t count = group.channels.count * size.area();
+    const std::vector<std::uint8_t> tables = tables_of(model_, part_, indexes);
     for (std::size_t n = 0; n < decoders_.size(); ++n) {
-        with_tables([&] {
-            at_positions(group, size, indexes.subspan(n * count, count),
-                         symbols.subspan(n * count, count),
-                         [&](std::span<const std::uint8_t> chosen, std::span<std::int32_t> values) {
-                             decoders_[n].pull(values, chosen, *model_.gaussian);
-                         });
-        });
+        at_positions(group, size, std::span(tables).subspan(n * count, count),
+                     symbols.subspan(n * count, count),
+                     [&](std::span<const std::uint8_t> chosen, std::span<std::int32_t> values) {
+                         decoders_[n].pull(values, chosen, *model_.gaussian);
+                         check_symbols(part_.step, values);
+                     });
     }
 }
 

@@ -56,7 +56,7 @@ class PartDecoder : public GroupCoder {
 
     bool reads_means() const noexcept override { return false; }
 
-    /// @throws StreamError if a payload holds no such symbols.
+    /// @throws StreamError if a payload holds no such symbols, or one that is beyond the step's.
     void code(const CodedGroup& group, std::span<const std::uint8_t> indexes,
               std::span<const float> means, std::span<std::int32_t> symbols) override;
 

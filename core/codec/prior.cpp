@@ -74,6 +74,10 @@ class Run {
             step = upload_averages();
             co_yield step;
         }
+        if (plan_.takes_step) {
+            step = upload_step();
+            co_yield step;
+        }
         // Channels first: groups lie one after the other, so each graph writes its own rows.
         step = slots_.allocate(DType::kFloat32, {plan_.latent_channels, size_.batch,
                                                  size_.latent_height(), size_.latent_width()});
@@ -89,6 +93,9 @@ class Run {
         if (plan_.takes_averages) {
             co_yield slots_.free(slot_of_[CodingPlan::kAverages]);
         }
+        if (plan_.takes_step) {
+            co_yield slots_.free(slot_of_[CodingPlan::kStep]);
+        }
     }
 
   private:
@@ -98,6 +105,14 @@ class Run {
         std::ranges::copy(factors, content.as<float>().begin());
         Step step = slots_.upload(DType::kFloat32, {factors.size()}, std::move(content));
         slot_of_[CodingPlan::kAverages] = step.slot;
+        return step;
+    }
+
+    Step upload_step() {
+        Buffer content = make_buffer<float>(1);
+        content.as<float>().front() = part_.step.value();
+        Step step = slots_.upload(DType::kFloat32, {1}, std::move(content));
+        slot_of_[CodingPlan::kStep] = step.slot;
         return step;
     }
 

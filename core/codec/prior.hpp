@@ -23,6 +23,7 @@
 
 #include "bundle/model.hpp"
 #include "bundle/plan.hpp"
+#include "codec/quantisation_step.hpp"
 #include "codec/slots.hpp"
 #include "codec/steps.hpp"
 #include "geometry/mirroring.hpp"
@@ -40,7 +41,7 @@ class GroupCoder {
     /// Codes a group of each picture of the batch.
     ///
     /// @param group    of the plan.
-    /// @param indexes  table indexes [N, count, h, w], without what is mirrored.
+    /// @param indexes  of scales [N, count, h, w], without what is mirrored (choose_tables()).
     /// @param means    float [N, count, h, w], likewise; empty unless reads_means().
     /// @param symbols  gets the symbols at the group's positions; elsewhere it is left as it is.
     virtual void code(const CodedGroup& group, std::span<const std::uint8_t> indexes,
@@ -52,6 +53,7 @@ struct Part {
     std::uint32_t batch = 1;
     PlaneSize hyper;  ///< rows and columns of the hyper-latents
     Mirroring mirroring;
+    QuantisationStep step;
 
     PlaneSize latents() const noexcept;
 

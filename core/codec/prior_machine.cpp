@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "codec/rounding.hpp"
@@ -10,9 +11,14 @@
 namespace cca {
 namespace {
 
-bool all_in_range(std::span<const std::int32_t> symbols) {
-    return std::ranges::all_of(
-        symbols, [](std::int32_t symbol) { return symbol >= -(1 << 15) && symbol < (1 << 15); });
+void check_range(std::span<const std::int32_t> symbols, QuantisationStep step) {
+    const std::int32_t smallest = step.smallest_symbol();
+    const std::int32_t largest = step.largest_symbol();
+    if (std::ranges::any_of(
+            symbols, [&](std::int32_t symbol) { return symbol < smallest || symbol > largest; })) {
+        throw std::invalid_argument("a symbol is not in " + std::to_string(smallest) + ".." +
+                                    std::to_string(largest));
+    }
 }
 
 // Hands out what is known, group by group, and keeps what it handed out.
@@ -33,7 +39,7 @@ class KnownSymbols : public GroupCoder {
             const std::span<std::int32_t> known = symbols_.subspan(first, count);
             const std::span<std::int32_t> own = symbols.subspan(n * count, count);
             if (!latents_.empty()) {
-                round_group(group, size, latents_.subspan(first, count),
+                round_group(group, size, part_.step, latents_.subspan(first, count),
                             means.subspan(n * count, count), own);
                 std::ranges::copy(own, known.begin());
             } else if (group.positions == Positions::kAll) {
@@ -71,9 +77,8 @@ PriorMachine::PriorMachine(const Manifest& manifest, const Part& part,
     if (count == 0 || symbols_.size() != count || z_symbols_.size() != hyper_count) {
         throw std::invalid_argument("symbols and hyper-latent symbols do not fit together");
     }
-    if (!all_in_range(symbols_) || !all_in_range(z_symbols_)) {
-        throw std::invalid_argument("a symbol is not in -32768..32767");
-    }
+    check_range(symbols_, part.step);
+    check_range(z_symbols_, {});
 }
 
 std::unique_ptr<PriorMachine> PriorMachine::on_symbols(const Manifest& manifest, const Part& part,

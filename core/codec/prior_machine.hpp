@@ -20,7 +20,8 @@ class PriorMachine : public Machine {
     /// @param manifest   outlives the machine.
     /// @param part       without mirroring.
     /// @param z_symbols  int32 [N, Z, h/4, w/4].
-    /// @param symbols    int32 [N, M, h, w]; both with values of an int16.
+    /// @param symbols    int32 [N, M, h, w], those of the part's step; hyper-latent symbols have
+    ///                   values of an int16.
     /// @throws std::invalid_argument if sizes do not fit or a symbol is out of range.
     static std::unique_ptr<PriorMachine> on_symbols(const Manifest& manifest, const Part& part,
                                                     std::vector<std::int32_t> z_symbols,

@@ -23,15 +23,18 @@ float round_to_nearest(float value) {
 
 }  // namespace
 
-void quantise(std::span<const float> latents, std::span<const float> means,
+void quantise(std::span<const float> latents, std::span<const float> means, QuantisationStep step,
               std::span<std::int32_t> symbols) {
+    const float per_step = 1.0F / step.value();
+    const auto smallest = static_cast<float>(step.smallest_symbol());
+    const auto largest = static_cast<float>(step.largest_symbol());
     bool finite = true;
     for (std::size_t i = 0; i < symbols.size(); ++i) {
-        const float residual = latents[i] - means[i];
+        const float residual = (latents[i] - means[i]) * per_step;
         finite &= std::fabs(residual) <= FLT_MAX;
         // The limits are integers, so that clipping may come first. What is not a number becomes
         // one.
-        const float clipped = std::min(32767.0F, std::max(-32768.0F, residual));
+        const float clipped = std::min(largest, std::max(smallest, residual));
         symbols[i] = static_cast<std::int32_t>(round_to_nearest(clipped));
     }
     if (!finite) {

@@ -261,13 +261,6 @@ StreamInfo take_fields(Reader& reader, std::uint8_t flags) {
     return info;
 }
 
-void check_step(const StreamInfo& info) {
-    if (info.step != 0) {
-        throw UnsupportedStreamError("quantisation step " + std::to_string(info.step) +
-                                     " is not supported by this decoder (knows 0)");
-    }
-}
-
 void check_magic(BytesView stream) {
     if (stream.empty()) {
         throw StreamError("not a CCA stream: it is empty");
@@ -385,10 +378,6 @@ TileGrid tile_grid(const StreamInfo& info) noexcept {
 }
 
 void validate(const StreamInfo& info) {
-    if (info.step != 0) {
-        throw std::invalid_argument("quantisation step " + std::to_string(info.step) +
-                                    ": only 0 is known");
-    }
     const std::string problem = describe_size_problem(info);
     if (!problem.empty()) {
         throw std::invalid_argument(problem);
@@ -464,7 +453,6 @@ ParsedStream parse_stream(BytesView stream, const Limits& limits) {
         throw StreamError("header checksum mismatch: the file is damaged");
     }
     // From here on the header is what some encoder wrote, though not necessarily ours.
-    check_step(info);
     check_header(info, table);
     info.digests = table.digests;
     check_limits(info, table, limits);

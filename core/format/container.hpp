@@ -64,7 +64,7 @@ struct StreamInfo {
     std::uint16_t width = 0;  ///< pixels of the picture itself, at least 1
     std::uint16_t height = 0;
     Padding padding;
-    std::int8_t step = 0;                   ///< quantisation step; only 0, which is 1.0, is known
+    std::int8_t step = 0;                   ///< quantisation step, QuantisationStep::code()
     std::optional<Tiling> tiling;           ///< of a picture that is coded in parts
     std::vector<std::uint32_t> digests;     ///< exact mode: of y_hat, one for each payload
     Identifier model_id{};                  ///< the model that decodes it

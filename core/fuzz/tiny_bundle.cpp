@@ -84,7 +84,8 @@ std::string make_graphs() {
            graph_entry("prior_0", {{"z_symbols", z_symbols}, {"averages", layout("float32", "4")}},
                        {{"means", latents("float32", 1)}, {"indexes", latents("uint8", 1)}}) +
            ", " +
-           graph_entry("prior_1", {{"symbols", latents("uint8", 1, ", 2")}},
+           graph_entry("prior_1",
+                       {{"symbols", latents("uint8", 1, ", 2")}, {"step", layout("float32", "1")}},
                        {{"y_hat", y_hat(1)}, {"means", means}, {"indexes", indexes}}) +
            ", " +
            graph_entry("prior_2", {{"symbols", symbols}, {"previous_y_hat", y_hat(1)}},
@@ -96,18 +97,18 @@ std::string make_graphs() {
 
 TinyBundle make_tiny_bundle(bool exact) {
     std::vector<std::uint8_t> tables = make_tables();
-    std::string identity = "cca-model-1\n";
+    std::string identity = "cca-model-2\n";
     std::string digests;
     for (int i = 0; i < kPriors; ++i) {
         const std::string name = "prior_" + std::to_string(i);
         identity += name + " " + hex_digest(test::graph_file(name)) + "\n";
         digests += (i == 0 ? "\"" : ", \"") + name + "\": \"" + hex_digest(name) + '"';
     }
-    identity += "tables " + hex_digest(tables) + "\n";
+    identity += "tables " + hex_digest(tables) + "\nsmallest_scale 2\n";
     const std::string mode = exact ? "exact" : "native";
     std::string manifest =
-        R"({"format": "cca-bundle", "version": 4, "name": "tiny", "entropy_mode": ")" + mode +
-        R"(", "architecture": {"latent_channels": 3, "hyper_channels": 1}, )"
+        R"({"format": "cca-bundle", "version": 5, "name": "tiny", "entropy_mode": ")" + mode +
+        R"(", "smallest_scale": 2, "architecture": {"latent_channels": 3, "hyper_channels": 1}, )"
         R"("model_id": ")" +
         hex_digest(identity).substr(0, 16) + R"(", "tables": {)" +
         file_entry("tables.bin", hex_digest(tables), tables.size()) + R"(}, "graphs": {)" +
@@ -118,7 +119,7 @@ TinyBundle make_tiny_bundle(bool exact) {
         manifest += R"(, "conformance": {)" +
                     file_entry("conformance.npz", hex_digest(std::string()), 1) +
                     R"(, "cases": [{"name": "one", "batch": 1, "latent_height": 4, )"
-                    R"("latent_width": 4, "fast": true, "digests": {)" +
+                    R"("latent_width": 4, "step": 5, "fast": true, "digests": {)" +
                     digests + "}}]}";
     }
     manifest += '}';

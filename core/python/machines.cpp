@@ -275,11 +275,13 @@ auto to_vector(const Array& array) {
 class PyPrior {
   public:
     PyPrior(const Manifest& manifest, const Int32Array& z_symbols,
-            const std::optional<Int32Array>& symbols, const std::optional<FloatArray>& latents)
+            const std::optional<Int32Array>& symbols, const std::optional<FloatArray>& latents,
+            std::int8_t step)
         : channels_(manifest.latent_channels),
           part_{static_cast<std::uint32_t>(z_symbols.shape(0)),
                 {z_symbols.shape(2), z_symbols.shape(3)},
-                {}} {
+                {},
+                QuantisationStep(step)} {
         if (symbols.has_value() == latents.has_value()) {
             throw std::invalid_argument("give either symbols or latents");
         }
@@ -341,6 +343,22 @@ void bind_steps(nb::class_<PyMachine>& machine) {
 void bind_machines(nb::module_& module) {
     module.attr("TILE_BY_SIZE") = TileRule::kBySize;
     module.attr("TILE_NONE") = TileRule::kNone;
+    module.def(
+        "quantisation_step", [](std::int8_t code) { return QuantisationStep(code).value(); },
+        "code"_a);
+    module.def(
+        "symbol_range",
+        [](std::int8_t code) {
+            const QuantisationStep step(code);
+            return nb::make_tuple(step.smallest_symbol(), step.largest_symbol());
+        },
+        "code"_a);
+    module.def(
+        "step_of_quality", [](double quality) { return int{step_of_quality(quality).code()}; },
+        "quality"_a);
+    module.def(
+        "quality_of_step", [](std::int8_t code) { return quality_of_step(QuantisationStep(code)); },
+        "code"_a);
     const auto max_pixels = Limits{}.max_pixels;
     nb::class_<PyDecoder> decoder(module, "DecoderMachine", nb::is_final());
     decoder
@@ -365,19 +383,21 @@ void bind_machines(nb::module_& module) {
         .def(
             "__init__",
             [](PyPrior* self, const PyModel& model, const Int32Array& z_symbols,
-               const std::optional<Int32Array>& symbols, const std::optional<FloatArray>& latents) {
-                new (self) PyPrior(model.model.manifest, z_symbols, symbols, latents);
+               const std::optional<Int32Array>& symbols, const std::optional<FloatArray>& latents,
+               std::int8_t step) {
+                new (self) PyPrior(model.model.manifest, z_symbols, symbols, latents, step);
             },
             nb::keep_alive<1, 2>(), "model"_a, "z_symbols"_a, nb::kw_only(),
-            "symbols"_a = nb::none(), "latents"_a = nb::none())
+            "symbols"_a = nb::none(), "latents"_a = nb::none(), "step"_a = 0)
         .def(
             "__init__",
             [](PyPrior* self, const PyCodingPlan& plan, const Int32Array& z_symbols,
-               const std::optional<Int32Array>& symbols, const std::optional<FloatArray>& latents) {
-                new (self) PyPrior(plan.manifest, z_symbols, symbols, latents);
+               const std::optional<Int32Array>& symbols, const std::optional<FloatArray>& latents,
+               std::int8_t step) {
+                new (self) PyPrior(plan.manifest, z_symbols, symbols, latents, step);
             },
             nb::keep_alive<1, 2>(), "plan"_a, "z_symbols"_a, nb::kw_only(),
-            "symbols"_a = nb::none(), "latents"_a = nb::none());
+            "symbols"_a = nb::none(), "latents"_a = nb::none(), "step"_a = 0);
     bind_steps(prior);
 }
 

@@ -46,6 +46,7 @@ void bind_manifest(nb::module_& module) {
         .def_ro("batch", &ConformanceCase::batch)
         .def_ro("latent_height", &ConformanceCase::latent_height)
         .def_ro("latent_width", &ConformanceCase::latent_width)
+        .def_prop_ro("step", [](const ConformanceCase& self) { return int{self.step}; })
         .def_ro("fast", &ConformanceCase::fast)
         .def_ro("digests", &ConformanceCase::digests);
     nb::class_<Conformance>(module, "Conformance")
@@ -58,6 +59,7 @@ void bind_manifest(nb::module_& module) {
         .def_ro("latent_channels", &Manifest::latent_channels)
         .def_ro("hyper_channels", &Manifest::hyper_channels)
         .def_ro("group_sizes", &Manifest::group_sizes)
+        .def_ro("smallest_scale", &Manifest::smallest_scale)
         .def_ro("widest_stage", &Manifest::widest_stage)
         .def_ro("analysis", &Manifest::analysis)
         .def_ro("priors", &Manifest::priors)
@@ -67,15 +69,15 @@ void bind_manifest(nb::module_& module) {
     module.def(
         "model_id",
         [](const std::vector<std::pair<std::string, std::string>>& priors,
-           const std::string& tables) {
+           const std::string& tables, std::uint32_t smallest_scale) {
             std::vector<NamedHash> hashes;
             for (const auto& [name, sha256] : priors) {
                 hashes.push_back({name, sha256});
             }
-            const Identifier id = identify_model(hashes, tables);
+            const Identifier id = identify_model(hashes, tables, smallest_scale);
             return nb::bytes(id.data(), id.size());
         },
-        "priors"_a, "tables"_a);
+        "priors"_a, "tables"_a, "smallest_scale"_a);
     module.def(
         "read_manifest",
         [](nb::handle content) {

@@ -79,7 +79,7 @@ Tensor run_one(const ToyGraph& graph, Tensor input, const char* output) {
 void from_tensor(const Tensor& tensor, Planes& planes) {
     for (std::size_t i = 0; i < planes.values.size(); ++i) {
         const auto value = static_cast<float>(tensor.integer(i));
-        planes.values[i] = tensor.dtype == CCA_FLOAT32 ? value / 4 : value;
+        planes.values[i] = tensor.dtype == CCA_FLOAT32 ? value / 128 : value;
     }
 }
 
@@ -88,6 +88,8 @@ class Coder {
     Coder(const Codec& codec, const Picture& picture, const cca_stream_info& info)
         : codec_(codec), source_(picture), info_(info) {
         const auto& padding = info.padding;
+        step_ =
+            static_cast<float>(std::lround(128 * std::pow(256 / 0.11, info.step / 504.0))) / 128;
         picture_ = {0, 0, static_cast<int>(info.width + padding.left + padding.right),
                     static_cast<int>(info.height + padding.top + padding.bottom)};
         const cca_tiling& tiling = info.tiling;
@@ -194,6 +196,8 @@ class Coder {
         }
         succeed(cca_rans_encoder_push_u16(encoder.get(), cca_model_hyper_tables(codec_.model()),
                                           tables.data(), symbols.data(), symbols.size()));
+        known["step"] = make_tensor(CCA_FLOAT32, {1});
+        std::memcpy(known["step"].bytes.data(), &step_, sizeof step_);
         known["averages"] = make_tensor(CCA_FLOAT32, {4});
         const auto averages = cca::average_factors(static_cast<std::uint32_t>(height),
                                                    static_cast<std::uint32_t>(width));
@@ -257,10 +261,11 @@ class Coder {
                 if (positions == (parity == 0 ? "odd" : "even")) {
                     return;
                 }
-                const float rounded = std::nearbyint(y.at(first + c, r, q) - means.at(c, r, q));
+                const float rounded =
+                    std::nearbyint((y.at(first + c, r, q) - means.at(c, r, q)) / step_);
                 coded.at(first + c, r, q) = std::clamp(rounded, -32'768.0F, 32'767.0F);
                 symbols.push_back(static_cast<std::int32_t>(coded.at(first + c, r, q)));
-                tables.push_back(static_cast<std::uint8_t>(indexes.at(c, r, q)));
+                tables.push_back(table_of(indexes.at(c, r, q)));
             });
         }
         succeed(cca_rans_encoder_push_u8(encoder, cca_model_gaussian_tables(codec_.model()),
@@ -276,6 +281,14 @@ class Coder {
             });
         }
         return bytes;
+    }
+
+    // Of a scale in half places, divided by the step: the next table that is no smaller.
+    std::uint8_t table_of(float index) const {
+        const double halves = index - kToySmallestScale - std::floor((info_.step + 2) / 4.0);
+        const auto last =
+            static_cast<double>(cca_tables_count(cca_model_gaussian_tables(codec_.model()))) - 1;
+        return static_cast<std::uint8_t>(std::clamp(std::ceil(halves / 2), 0.0, last));
     }
 
     // Of 64, along one axis, `seams` being whether the picture goes on before and behind a window.
@@ -329,6 +342,7 @@ class Coder {
     const Codec& codec_;
     const Picture& source_;
     cca_stream_info info_;
+    float step_ = 1;
     Box picture_{};
     std::vector<Box> windows_;
     std::vector<Box> tiles_;

@@ -72,7 +72,7 @@ TEST_CASE("what is wrong with a bundle has a status") {
     const Bytes tables = sample_tables();
     const std::string manifest = sample_manifest(tables);
     CHECK(open(manifest, tables) == CCA_OK);
-    CHECK(open(replaced(manifest, "\"version\": 4", "\"version\": 1"), tables) ==
+    CHECK(open(replaced(manifest, "\"version\": 5", "\"version\": 1"), tables) ==
           CCA_ERROR_UNSUPPORTED);
     CHECK(open("{}", tables) == CCA_ERROR_BUNDLE);
     CHECK(open(manifest, {}) == CCA_ERROR_BUNDLE);

@@ -44,13 +44,19 @@ TEST_CASE("pictures and streams that do not fit together are refused") {
     const Picture wide = make_picture(65, 64);
     const Picture tall = make_picture(64, 65);
     const char* const apart = "only if they have one padded size and no tiles";
+    const char* const streams_apart =
+        "only if they have one padded size, one quantisation step and no tiles";
     refused([&] { codec.encode({one, wide}); }, apart);
     refused([&] { codec.encode({one, tall}); }, apart);
     refused([&] { codec.encode({}); }, "there is no picture to encode");
     refused([&] { codec.decode({}); }, "there is no stream to decode");
-    refused([&] { codec.decode({codec.stream_of(one), codec.stream_of(wide)}); }, apart);
+    refused([&] { codec.decode({codec.stream_of(one), codec.stream_of(wide)}); }, streams_apart);
     const Bytes tiled = codec.stream_of(make_picture(128, 64), 64);
-    refused([&] { codec.decode({tiled, tiled}); }, apart);
+    refused([&] { codec.decode({tiled, tiled}); }, streams_apart);
+    cca_encode_options coarse = encode_options();
+    coarse.step = 8;
+    const Bytes other = codec.encode({one}, coarse).streams.front();
+    refused([&] { codec.decode({codec.stream_of(one), other}); }, streams_apart);
     cca_encode_options tiles = encode_options();
     tiles.tile_side = 64;
     refused([&] { codec.encode({wide, wide}, tiles); }, apart);

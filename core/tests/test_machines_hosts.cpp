@@ -141,7 +141,7 @@ TEST_CASE("table indexes that no table has are the bundle's fault") {
     const Codec codec(sample_family());
     const Damage damage = [](const cca_step& step) {
         if (step.tensor.rank == 4 && step.tensor.dtype == CCA_UINT8 && step.tensor.shape[3] != 3) {
-            fill_with<std::uint8_t>(step, 4);
+            fill_with<std::uint8_t>(step, 10);
         }
     };
     CHECK(encode_damaged(codec, damage) == CCA_ERROR_BUNDLE);

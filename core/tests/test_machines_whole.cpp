@@ -1,6 +1,8 @@
 // Pictures that are coded as a whole.
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "reference_codec.hpp"
 
 using namespace cca::test;
@@ -27,17 +29,45 @@ TEST_CASE("whole pictures of any size are coded as the specification says") {
     }
 }
 
+TEST_CASE("every quantisation step is coded as the specification says") {
+    const Codec codec(sample_family());
+    const Picture picture = make_picture(100, 70);
+    std::set<Bytes> streams;
+    for (const int step : {-128, -59, -3, -2, -1, 0, 1, 2, 75, 127}) {
+        CAPTURE(step);
+        cca_encode_options options = encode_options();
+        options.step = step;
+        options.reconstruct = 1;
+        const Encoded encoded = codec.encode({picture}, options);
+        const Bytes& stream = encoded.streams.front();
+        cca_stream_info info{};
+        succeed(cca_stream_parse(view(stream), nullptr, &info));
+        CHECK(info.step == step);
+        const Reference reference = reference_codec(codec, picture, stream);
+        CHECK(payloads_of(stream) == reference.payloads);
+        CHECK(encoded.reconstructions.front() == reference.picture.pixels);
+        CHECK(codec.decode({stream}).pictures.front() == reference.picture);
+        streams.insert(stream);
+    }
+    CHECK(streams.size() == 10);
+    for (const int step : {-129, 128, INT32_MIN, INT32_MAX}) {
+        cca_encode_options options = encode_options();
+        options.step = step;
+        CHECK_THROWS_WITH(codec.encode({picture}, options), doctest::Contains("quantisation step"));
+    }
+}
+
 TEST_CASE("a picture takes one run of each graph, and no copy more than it must") {
     const Codec codec(sample_family());  // two groups: three prior graphs
     const Encoded encoded = codec.encode({make_picture(100, 70)});
     const FakeHost& encoder = encoded.hosts.front();
     CHECK(encoder.runs == std::vector<std::string>{"analysis", "prior_0", "prior_1", "prior_2"});
-    CHECK(encoder.uploads == 5);      // picture, hyper-latents, averages, symbols of two groups
+    CHECK(encoder.uploads == 6);  // picture, hyper-latents, averages, step, symbols of two groups
     CHECK(encoder.allocations == 1);  // y_hat
     CHECK(encoder.downloads == 7);    // y, hyper-latents, two times indexes and means, y_hat
     const FakeHost decoder = codec.decode(encoded.streams).hosts.front();
     CHECK(decoder.runs == std::vector<std::string>{"prior_0", "prior_1", "prior_2", "synthesis"});
-    CHECK(decoder.uploads == 4);
+    CHECK(decoder.uploads == 5);
     CHECK(decoder.allocations == 1);
     CHECK(decoder.downloads == 4);  // two times indexes, y_hat, and the picture
     CHECK(decoder.steps == decoder.runs.size() + decoder.uploads + decoder.allocations +

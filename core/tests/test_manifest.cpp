@@ -35,6 +35,7 @@ TEST_CASE("a manifest is read") {
     CHECK(manifest.latent_channels == 5);
     CHECK(manifest.hyper_channels == 2);
     CHECK(manifest.group_sizes == std::vector<std::uint32_t>{2, 3});
+    CHECK(manifest.smallest_scale == test::kToySmallestScale);
     CHECK(manifest.analysis.name == "analysis");
     CHECK(manifest.analysis.file.path == "graphs/analysis.onnx");
     CHECK(manifest.analysis.file.size == test::graph_file("analysis").size());
@@ -54,6 +55,7 @@ TEST_CASE("a manifest is read") {
     CHECK(only.batch == 2);
     CHECK(only.latent_height == 4);
     CHECK(only.latent_width == 8);
+    CHECK(only.step == -3);
     CHECK(only.fast);
     CHECK(only.digests.size() == 3);
     CHECK_FALSE(parse(test::sample_manifest(kTables, "native")).conformance);
@@ -101,12 +103,16 @@ TEST_CASE("what is wrong with a manifest is said") {
     refused("{\"format\"", "[\"format\"", "manifest.json is no strict JSON: line 1");
     refused("cca-bundle", "zip", "'format' is not 'cca-bundle'");
     refused("\"format\"", "\"formal\"", "'format' is missing or is no string");
-    refused("\"version\": 4", "\"version\": \"4\"", "'version' is missing or is no integer");
+    refused("\"version\": 5", "\"version\": \"4\"", "'version' is missing or is no integer");
     refused("\"sample\"", "\"a\\nb\"", "'name' has control characters");
     refused("\"sample\"", "\"a\\u0000b\"", "'name' has control characters");
     refused("\"sample\"", "\"a\\u202eb\"", "'name' has control characters");
     refused("\"sample\"", '"' + std::string(201, 'a') + '"', "'name' is longer than 200");
     refused("exact", "inexact", "'entropy_mode' is neither");
+    refused("\"smallest_scale\": 3", "\"smallest_scale\": -1", "-1, which is not in 0..128");
+    refused("\"smallest_scale\": 3", "\"smallest_scale\": 129", "129, which is not in 0..128");
+    refused("\"smallest_scale\"", "\"scale\"", "'smallest_scale' is missing");
+    refused("\"smallest_scale\": 3", "\"smallest_scale\": 2", "'model_id' is not");
     refused("\"latent_channels\": 5", "\"latent_channels\": -5", "'latent_channels' is -5");
     refused("\"hyper_channels\": 2", "\"hyper_channels\": 65537", "'hyper_channels' is 65537");
     refused("\"architecture\": {", "\"architecture\": 7, \"x\": {", "'architecture' is missing");
@@ -137,6 +143,8 @@ TEST_CASE("what is wrong with conformance cases is said") {
     refused("\"bytes\": 10", "\"bytes\": 16777217", "'bytes' is 16777217");
     refused("\"cases\": [{", "\"cases\": [7, {", "'name' is missing");
     refused("\"fast\": true", "\"fast\": false", "no conformance case is marked fast");
+    refused("\"step\": -3", "\"step\": -129", "'step' is -129, which is not in -128..127");
+    refused("\"step\": -3", "\"stop\": -3", "'step' is missing");
     refused("\"fast\": true", "\"fast\": 1", "conformance case 'case-1': 'fast' is missing");
     for (const char* name : {"", "../x", "A", "a b", "01234567890123456789012345678901234567890"}) {
         refused("case-1", name, "unusable name of a conformance case");
@@ -178,7 +186,7 @@ TEST_CASE("what is wrong with 'coding' is said") {
 }
 
 TEST_CASE("another version of the bundle is a case of its own") {
-    CHECK_THROWS_WITH_AS(parse(replaced(kManifest, "\"version\": 4", "\"version\": 1")),
+    CHECK_THROWS_WITH_AS(parse(replaced(kManifest, "\"version\": 5", "\"version\": 1")),
                          doctest::Contains("export the checkpoint again"), UnsupportedBundleError);
 }
 

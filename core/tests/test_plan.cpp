@@ -57,6 +57,8 @@ TEST_CASE("a plan follows from the manifest") {
     CHECK(plan.passes[2].outputs[0].rows->first == 2);
     CHECK(plan.passes[2].outputs[0].rows->count == 3);
     CHECK_FALSE(parse(checkerboard_family()).plan.takes_averages);
+    CHECK(plan.takes_step);
+    CHECK_FALSE(parse(checkerboard_family()).plan.takes_step);
 }
 
 TEST_CASE("a group in two passes is one group") {
@@ -154,6 +156,7 @@ TEST_CASE("shapes and dtypes must fit") {
     refused(sample_family(), size(0, false, 0, 1, "3"), "graph 'prior_0': its 'z_symbols' has");
     refused(sample_family(), size(0, false, 0, 2, "hyper_width"), other);
     refused(sample_family(), size(0, false, 1, 0, "5"), "graph 'prior_0': its 'averages' has");
+    refused(sample_family(), size(2, false, 4, 0, "2"), "graph 'prior_2': its 'step' has");
     refused(sample_family(), size(1, false, 2, 1, "3"), "graph 'prior_1': its 'symbols' has");
     refused(sample_family(), size(1, false, 2, 4, "4"), other);
     refused(sample_family(), size(1, false, 1, 0, "1"), "its 'previous_support' has");

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint32_t kBatch = 2;
 constexpr std::size_t kArea = 4 * 8;  // latents
-const Part kPart{kBatch, {1, 2}, {}};
+const Part kPart{kBatch, {1, 2}, {}, {}};
 
 Manifest manifest_of(const ToyFamily& family) {
     const std::string text = toy_manifest(family, sample_tables(), "exact");

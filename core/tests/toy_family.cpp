@@ -18,7 +18,7 @@ std::string conformance(const ToyFamily& family) {
     std::ostringstream text;
     text << R"("conformance": {"file": "conformance.npz", "sha256": ")" << digest
          << R"(", "bytes": 10, "cases": [{"name": "case-1", "batch": 2, "latent_height": 4,
- "latent_width": 8, "fast": true, "digests": {)";
+ "latent_width": 8, "step": -3, "fast": true, "digests": {)";
     for (const ToyGraph& prior : family.priors) {
         text << (&prior == &family.priors.front() ? "\"" : ", \"") << prior.name << R"(": ")"
              << digest << '"';
@@ -86,6 +86,10 @@ ToyPort averages_port() {
     return {"averages", CCA_FLOAT32, {"4"}};
 }
 
+ToyPort step_port() {
+    return {"step", CCA_FLOAT32, {"1"}};
+}
+
 }  // namespace
 
 std::vector<ToyGraph> ToyFamily::graphs() const {
@@ -135,13 +139,13 @@ ToyFamily sample_family() {
         {"prior_1",
          {latents_port("previous_means", CCA_FLOAT32, 2),
           latents_port("previous_support", CCA_FLOAT32, 5), symbols_port(2),
-          latents_port("latent_means", CCA_FLOAT32, 5), averages_port()},
+          latents_port("latent_means", CCA_FLOAT32, 5), averages_port(), step_port()},
          {y_hat_port("y_hat", 2), latents_port("means", CCA_FLOAT32, 3),
           latents_port("indexes", CCA_UINT8, 3), latents_port("support", CCA_FLOAT32, 7)}},
         {"prior_2",
          {latents_port("previous_means", CCA_FLOAT32, 3),
           latents_port("previous_support", CCA_FLOAT32, 7), symbols_port(3),
-          y_hat_port("previous_y_hat", 2)},
+          y_hat_port("previous_y_hat", 2), step_port()},
          {y_hat_port("y_hat", 3)}},
     };
     family.coding = {{2, ""}, {3, ""}, {}};
@@ -175,15 +179,16 @@ ToyFamily checkerboard_family() {
 std::string toy_manifest(const ToyFamily& family, const Bytes& tables, const std::string& mode) {
     const std::string tables_hash = to_hex(sha256(tables));
     std::ostringstream identity;
-    identity << "cca-model-1\n";
+    identity << "cca-model-2\n";
     for (const ToyGraph& prior : family.priors) {
         identity << prior.name << ' ' << hash(graph_file(prior.name)) << '\n';
     }
-    identity << "tables " << tables_hash << '\n';
+    identity << "tables " << tables_hash << "\nsmallest_scale " << kToySmallestScale << '\n';
     std::ostringstream text;
-    text << R"({"format": "cca-bundle", "version": 4, "name": ")" << family.name << R"(",
+    text << R"({"format": "cca-bundle", "version": 5, "name": ")" << family.name << R"(",
  "model_id": ")"
-         << hash(identity.str()).substr(0, 16) << R"(", "entropy_mode": ")" << mode << R"(",
+         << hash(identity.str()).substr(0, 16) << R"(", "entropy_mode": ")" << mode
+         << R"(", "smallest_scale": )" << kToySmallestScale << R"(,
  "architecture": {"latent_channels": )"
          << family.latent_channels << R"(, "hyper_channels": )" << family.hyper_channels << R"(},
  "kmac_per_pixel": {"encode": 20.5e0, "decode": -0.25},

@@ -65,6 +65,9 @@ ToyFamily sample_family();
 /// and column add up to an even number, then the others.
 ToyFamily checkerboard_family();
 
+/// Of every manifest: graphs count scales from three half places below the first table's.
+inline constexpr std::uint32_t kToySmallestScale = 3;
+
 /// The content of a `manifest.json`.
 ///
 /// @param tables  content of the `tables.bin` beside it.

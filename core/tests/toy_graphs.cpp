@@ -73,6 +73,12 @@ void set_float(Tensor& tensor, std::uint64_t index, float value) {
     std::memcpy(&tensor.bytes[index * sizeof value], &value, sizeof value);
 }
 
+float get_float(const Tensor& tensor, std::uint64_t index) {
+    float value = 0;
+    std::memcpy(&value, &tensor.bytes[index * sizeof value], sizeof value);
+    return value;
+}
+
 void set_int(Tensor& tensor, std::uint64_t index, std::int32_t value) {
     std::memcpy(&tensor.bytes[index * sizeof value], &value, sizeof value);
 }
@@ -197,6 +203,9 @@ std::int64_t value_at(const std::string& name, const Tensor& input, std::uint64_
     if (name == "averages") {
         return input.integer(2) + std::lround(1'000 * input.integer(0));
     }
+    if (name == "step") {
+        return input.integer(0);
+    }
     if (name == "z_symbols") {
         return input.integer(((n * shape[1] + c) * shape[2] + r / kHyper) * shape[3] + q / kHyper);
     }
@@ -213,8 +222,9 @@ Plane mix_inputs(const ToyGraph& graph, const Tensors& inputs, const Sizes& size
     for (const ToyPort& port : graph.inputs) {
         weight += 31;
         const Tensor& input = inputs.at(port.name);
-        const std::uint64_t channels =
-            port.name == "averages" ? 1 : input.shape[port.name == "previous_y_hat" ? 0 : 1];
+        const std::uint64_t channels = port.name == "averages" || port.name == "step"
+                                           ? 1
+                                           : input.shape[port.name == "previous_y_hat" ? 0 : 1];
         each_latent(mixed, [&](std::uint64_t n, std::uint64_t r, std::uint64_t q) {
             for (std::uint64_t c = 0; c < channels; ++c) {
                 mixed.at(n, r, q) += (weight + 7 * static_cast<std::int64_t>(c)) *
@@ -241,14 +251,16 @@ Tensors predict(const ToyGraph& graph, const Tensors& inputs, const Sizes& sizes
                 const std::uint64_t plane = y_hat ? c * mixed.batch + n : n * channels + c;
                 const std::uint64_t place = (plane * mixed.height + r) * mixed.width + q;
                 if (port.dtype == CCA_UINT8) {
-                    output.bytes[place] = static_cast<std::uint8_t>(value % 4);
+                    output.bytes[place] = static_cast<std::uint8_t>(value % 10);
                     continue;
                 }
                 float result = (static_cast<float>(value % 33) - 16) * 0.25F;
                 if (y_hat) {
                     const std::uint64_t own =
                         ((n * channels + c) * mixed.height + r) * mixed.width + q;
-                    result += static_cast<float>(symbol_at(inputs.at("symbols"), own));
+                    const auto step = inputs.find("step");
+                    result += static_cast<float>(symbol_at(inputs.at("symbols"), own)) *
+                              (step == inputs.end() ? 1 : get_float(step->second, 0));
                 }
                 set_float(output, place, result);
             }
@@ -281,9 +293,7 @@ std::int64_t Tensor::integer(std::uint64_t index) const {
         std::memcpy(&value, &bytes[index * sizeof value], sizeof value);
         return value;
     }
-    float value = 0;
-    std::memcpy(&value, &bytes[index * sizeof value], sizeof value);
-    return std::lround(4 * value);
+    return std::lround(128 * get_float(*this, index));
 }
 
 Tensor make_tensor(cca_dtype dtype, std::vector<std::uint64_t> shape) {

@@ -169,7 +169,7 @@ typedef struct cca_stream_info {
     uint32_t entropy_mode;                     /* a cca_entropy_mode */
     uint8_t model_id[CCA_IDENTIFIER_BYTES];    /* the model that made it */
     uint8_t fingerprint[CCA_IDENTIFIER_BYTES]; /* native mode: the engine; else zero */
-    int32_t step;                              /* quantisation step: 0, which is 1.0 */
+    int32_t step;                              /* quantisation step, cca_step_of_quality() */
     cca_tiling tiling;
     uint64_t payload_count; /* number of tiles; 1 for a picture that is coded as a whole */
     cca_view payload;       /* the coder's, below 2^32 bytes: all tiles', one after the other */
@@ -198,6 +198,15 @@ typedef struct cca_limits {
  * CCA_ERROR_ARGUMENT, _STREAM, _UNSUPPORTED, _LIMIT, _MEMORY. */
 CCA_API cca_status cca_stream_parse(cca_view stream, const cca_limits* limits,
                                     cca_stream_info* info);
+
+/* The quantisation step of a quality: how finely latents are told apart. Higher qualities are
+ * better and larger.
+ *
+ * quality  0 to 100; 50 is what a model without a choice of steps was trained for.
+ * step     not null; gets -128 (finest) to 127 (coarsest), and 0 for 50.
+ *
+ * CCA_ERROR_ARGUMENT. */
+CCA_API cca_status cca_step_of_quality(double quality, int32_t* step);
 
 /* ---- Models -------------------------------------------------------------------------------- */
 
@@ -531,7 +540,7 @@ typedef struct cca_encode_options {
                                    16,320; or one of the above */
     uint32_t reconstruct;       /* 1: also give the pixels that decoding will give */
     uint32_t workers;           /* as for decoding */
-    uint32_t reserved;          /* 0 */
+    int32_t step;               /* quantisation step as in cca_stream_info, -128 to 127 */
 } cca_encode_options;
 
 /* Encodes one picture, or several of one padded size and without tiles together, as a batch. */

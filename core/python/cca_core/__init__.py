@@ -36,8 +36,12 @@ from cca_core._core import (
     model_id,
     padded_size,
     parse_stream,
+    quality_of_step,
+    quantisation_step,
     read_manifest,
     read_tables,
+    step_of_quality,
+    symbol_range,
     write_stream,
 )
 
@@ -76,7 +80,11 @@ __all__ = [
     "model_id",
     "padded_size",
     "parse_stream",
+    "quality_of_step",
+    "quantisation_step",
     "read_manifest",
     "read_tables",
+    "step_of_quality",
+    "symbol_range",
     "write_stream",
 ]

@@ -87,6 +87,26 @@ class CodingPlan:
     def graphs(self) -> list[str]:
         """Names of the graphs, in the order of their numbers."""
 
+def quantisation_step(code: int) -> float:
+    """The step D that a stream's `step` stands for, exactly; D of 0 is 1.
+
+    Args:
+        code: -128 to 127 (docs/spec/format.md, "Quantisation step").
+    """
+
+def symbol_range(code: int) -> tuple[int, int]:
+    """The smallest and the largest symbol of a stream with that `step`."""
+
+def step_of_quality(quality: float) -> int:
+    """The `step` of a quality: higher is better, and 50 is D = 1.
+
+    Raises:
+        ValueError: It is not from 0 to 100.
+    """
+
+def quality_of_step(code: int) -> float:
+    """The quality of a `step`."""
+
 TILE_BY_SIZE: Final[int]
 """As `tile_side`: tiles for large pictures."""
 
@@ -205,14 +225,16 @@ class PriorMachine:
         *,
         symbols: NDArray[np.int32] | None = None,
         latents: NDArray[np.float32] | None = None,
+        step: int = 0,
     ) -> None:
         """Begin.
 
         Args:
             model: The model, or its plan.
             z_symbols: int32 [N, Z, h/4, w/4], values of an int16.
-            symbols: int32 [N, M, h, w], values of an int16; or
+            symbols: int32 [N, M, h, w], within `symbol_range` of the step; or
             latents: float32 [N, M, h, w], to be rounded as an encoder does.
+            step: Quantisation step, as in a stream.
 
         Raises:
             ValueError: Shapes do not fit together, or a symbol is out of range.
@@ -523,6 +545,7 @@ class ConformanceCase:
         batch: Pictures coded at once, 1 to 16.
         latent_height: Rows of latents, a multiple of 4; at most 16,384 latents over the batch.
         latent_width: Columns of latents, likewise.
+        step: Quantisation step, as in a stream.
         fast: Whether it is run when an engine first meets the model.
         digests: SHA-256 of the outputs of `prior_0` to `prior_G` (`cca_engines.digest`).
     """
@@ -535,6 +558,8 @@ class ConformanceCase:
     def latent_height(self) -> int: ...
     @property
     def latent_width(self) -> int: ...
+    @property
+    def step(self) -> int: ...
     @property
     def fast(self) -> bool: ...
     @property
@@ -565,6 +590,8 @@ class Manifest:
         latent_channels: M, the sum of `group_sizes`, 1 to 65,536.
         hyper_channels: Z, 1 to 65,536.
         group_sizes: Channels of each group.
+        smallest_scale: Half places below the first entry of the scale table from which graphs
+            count scales, 0 to 128.
         widest_stage: Channels of the transforms at a picture's full size, for estimates of memory.
         analysis: The analysis transform.
         priors: `prior_0` to `prior_G`.
@@ -586,6 +613,8 @@ class Manifest:
     @property
     def group_sizes(self) -> list[int]: ...
     @property
+    def smallest_scale(self) -> int: ...
+    @property
     def widest_stage(self) -> int: ...
     @property
     def analysis(self) -> Graph: ...
@@ -598,13 +627,14 @@ class Manifest:
     @property
     def conformance(self) -> Conformance | None: ...
 
-def model_id(priors: Sequence[tuple[str, str]], tables: str) -> bytes:
+def model_id(priors: Sequence[tuple[str, str]], tables: str, smallest_scale: int) -> bytes:
     """The model id of a bundle (docs/spec/bundle.md, "Model id"), 8 bytes.
 
     Args:
         priors: Name and SHA-256, in hexadecimal, of each prior graph's file, in the order in
             which they run.
         tables: SHA-256 of `tables.bin`.
+        smallest_scale: Of the manifest.
     """
 
 def read_manifest(content: Buffer) -> Manifest:
