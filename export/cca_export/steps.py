@@ -29,7 +29,7 @@ _CODES_PER_PLACE = 8
 
 def numerator(step: int) -> int:
     """D of a code, in units of 2^-7."""
-    return round(cca_core.quantisation_step(step) * 2**STEP_BITS)
+    return round(cca_core.quantisation_step(step) * (1 << STEP_BITS))
 
 
 def trained_codes(finest: float) -> tuple[int, ...]:

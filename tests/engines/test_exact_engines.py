@@ -25,10 +25,10 @@ from references.coding_order import symbol_bytes
 from references.quantisation_steps import step_input
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
+Run: TypeAlias = Callable[[str, Arrays], Arrays]
+
 STEP = step_input(-59)
 """No power of two."""
-
-Run: TypeAlias = Callable[[str, Arrays], Arrays]
 
 
 @pytest.fixture(scope="module")
