@@ -77,7 +77,7 @@ def write_bundle(
     graphs = {name: _write(bundle, f"{name}.onnx", model) for name, model in models.items()}
     for name, model in (halves or {}).items():
         graphs[name]["float16"] = _write(bundle, f"{name}.fp16.onnx", model)
-    manifest = {"format": "cca-bundle", "version": 4, "graphs": graphs}
+    manifest = {"format": "cca-bundle", "version": 5, "graphs": graphs}
     (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return bundle
 

@@ -12,7 +12,7 @@ from typing import Any
 import cca_core
 
 FORMAT = "cca-bundle"
-VERSION = 4
+VERSION = 5
 MANIFEST = "manifest.json"
 
 _LARGEST_MANIFEST = 1 << 20

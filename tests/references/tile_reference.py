@@ -14,16 +14,14 @@ from table_files import read_table_file
 
 from references import format_reference
 from references.format_reference import Stream, Tile, mirrored
-from references.part_coder import averaging_graphs
 from references.prior_loop import RunGraph, run_prior
-from references.quantisation_step import Step
 
 Bounds = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of the padded picture."""
 
 
 def decode(codec: Codec, data: bytes, groups: int | None = None) -> NDArray[np.uint8]:
-    """The picture, uint8 [H, W, 3]; all symbols are 0 behind the first groups."""
+    """The picture, uint8 [H, W, 3]; symbols behind the first channel groups are taken for 0."""
     stream = format_reference.parse(data)
     left, top, right, bottom = stream.padding
     width, height = stream.width + left + right, stream.height + top + bottom
@@ -31,13 +29,11 @@ def decode(codec: Codec, data: bytes, groups: int | None = None) -> NDArray[np.u
     sets = read_table_file((codec.bundle.path / "tables.bin").read_bytes())
     tables = [[format_reference.Table(cdf, first) for first, cdf in rows] for rows in sets]
     y_hat = np.empty((codec.bundle.latent_channels, 1, height // 16, width // 16), np.float32)
-    tiles = stream.tiles or [Tile(0, 0, width, height, stream.sections["payload"])]
-    step = Step(stream.step)
-    for tile in tiles:
+    for tile in stream.tiles or [Tile(0, 0, width, height, stream.sections["payload"])]:
         rows = slice(tile.top // 16, (tile.top + tile.height) // 16)
         columns = slice(tile.left // 16, (tile.left + tile.width) // 16)
         y_hat[..., rows, columns] = decode_tile(
-            codec, run, tables, tile, width, height, step=step, groups=groups
+            codec, run, tables, tile, width, height, stream.step, groups
         )
     windows = {}
     for window in window_bounds(data, stream, width, height):
@@ -80,8 +76,7 @@ def decode_tile(
     tile: Tile,
     width: int,
     height: int,
-    *,
-    step: Step = Step(),  # noqa: B008 - it never changes
+    step: int,
     groups: int | None = None,
 ) -> NDArray[np.float32]:
     """y_hat, float32 [M, 1, h/16, w/16], of a tile without what surrounds it."""
@@ -106,26 +101,14 @@ def decode_tile(
         indexes: NDArray[np.uint8],
         means: Tensor,  # noqa: ARG001 - a decoder does not need them
     ) -> NDArray[np.int32]:
-        if group < used:
-            symbols = decoder.group(gaussian, core(indexes).ravel().tolist())
-        else:
-            symbols = [0] * core(indexes).size
+        own = core(indexes).ravel().tolist()
+        symbols = decoder.group(gaussian, own) if group < used else [0] * len(own)
         return extended(symbols, bundle.group_sizes[group], 4)
 
     positions = (tile.height // 64) * (tile.width // 64)
     channels = [c for c in range(bundle.hyper_channels) for _ in range(positions)]
     z_symbols = extended(decoder.group(hyper, channels), bundle.hyper_channels, 1)
-    averaging = averaging_graphs(bundle)
-    y_hat = run_prior(
-        run,
-        engine,
-        bundle.group_sizes,
-        z_symbols,
-        code_group,
-        averaging=averaging,
-        step=step,
-        smallest_scale=bundle.smallest_scale,
-    )
+    y_hat = run_prior(run, engine, bundle, z_symbols, code_group, step)
     if used == len(bundle.group_sizes):
         decoder.finish()
     top, left = 4 * before[0], 4 * before[1]

@@ -13,12 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import cca_core
 import numpy as np
 from cca_engines import digest
 from numpy.typing import NDArray
 
 from cca_export.coding_runs import Arrays, RunGraph, run_in_pytorch, run_prior
+from cca_export.exact.latents import widest_step
 from cca_export.graphs import CodecGraph
+from cca_export.steps import CODES
 
 _Maker: TypeAlias = Callable[[np.random.PCG64, tuple[int, ...]], NDArray[np.int16]]
 """Makes symbols of a shape [N, C, H, W]."""
@@ -33,12 +36,14 @@ class ConformanceCase:
 
     Attributes:
         name: Lower-case letters, digits and hyphens; ends in the pictures' size in pixels.
+        step: Code of the quantisation step.
         fast: Whether a codec runs it before it first uses an engine.
         z_symbols: Hyper-latent symbols, int16 [N, Z, h/4, w/4].
         symbols: Symbols of all channel groups, int16 [N, M, h, w].
     """
 
     name: str
+    step: int
     fast: bool
     z_symbols: NDArray[np.int16]
     symbols: NDArray[np.int16]
@@ -49,37 +54,50 @@ def conformance_cases(latent_channels: int, hyper_channels: int) -> list[Conform
 
     Sizes are given in latents. From 8201 of them on, the rows of an average are made
     coarser (`average_factors`): the last case has more. Many small pictures, because an
-    average is one value a picture.
+    average is one value a picture. Steps are the ends of their range, some within, and
+    the one at which latents can be largest.
     """
     random = np.random.PCG64(20_240_229)
 
     def case(
-        kind: str, make: _Maker, height: int, width: int, batch: int = 1, *, fast: bool = False
+        kind: str,
+        make: _Maker,
+        height: int,
+        width: int,
+        batch: int = 1,
+        *,
+        step: int = 0,
+        fast: bool = False,
     ) -> ConformanceCase:
         size = f"{16 * height}x{16 * width}"
         return ConformanceCase(
             f"{kind}-{size}",
+            step,
             fast,
             make(random, (batch, hyper_channels, height // 4, width // 4)),
-            make(random, (batch, latent_channels, height, width)),
+            make(random, (batch, latent_channels, height, width)).clip(
+                *cca_core.symbol_range(step)
+            ),
         )
 
     return [
         case("ordinary", _ordinary, 4, 4, fast=True),
-        case("ordinary", _ordinary, 12, 20, fast=True),
-        case("wide", _wide, 8, 8, fast=True),
-        case("alternating", _alternating, 4, 8, fast=True),
-        case("zero", _zero, 4, 4),
-        case("ordinary", _ordinary, 4, 64),
-        case("ordinary", _ordinary, 64, 4),
+        case("ordinary", _ordinary, 12, 20, step=-59, fast=True),
+        case("wide", _wide, 8, 8, step=75, fast=True),
+        case("alternating", _alternating, 4, 8, step=127, fast=True),
+        case("zero", _zero, 4, 4, step=CODES[0]),
+        case("ordinary", _ordinary, 4, 64, step=3),
+        case("ordinary", _ordinary, 64, 4, step=-3),
         case("extreme", _extreme, 8, 8),
-        case("largest", _largest, 8, 4),
-        case("smallest", _smallest, 4, 4),
-        case("batch", _ordinary, 8, 4, batch=3),
-        case("batch", _ordinary, 4, 4, batch=16),
-        case("batch-extreme", _extreme, 4, 4, batch=3),
+        case("extreme-finest", _extreme, 4, 4, step=CODES[0]),
+        case("extreme-coarsest", _extreme, 4, 4, step=CODES[-1]),
+        case("largest", _largest, 8, 4, step=widest_step()),
+        case("smallest", _smallest, 4, 4, step=widest_step()),
+        case("batch", _ordinary, 8, 4, batch=3, step=30),
+        case("batch", _ordinary, 4, 4, batch=16, step=-100),
+        case("batch-extreme", _extreme, 4, 4, batch=3, step=widest_step()),
         case("mosaic", _mosaic, 64, 128),
-        case("mosaic", _mosaic, 4, 2052),
+        case("mosaic", _mosaic, 4, 2052, step=59),
     ]
 
 
@@ -129,6 +147,7 @@ def case_to_manifest(case: ConformanceCase, digests: Mapping[str, str]) -> dict[
     batch, _, height, width = case.symbols.shape
     return {
         "name": case.name,
+        "step": case.step,
         "batch": batch,
         "latent_height": height,
         "latent_width": width,
@@ -143,7 +162,7 @@ def _run_picture(
     """Outputs of every prior graph for one picture of the batch."""
     own = slice(picture, picture + 1)
     z_symbols, symbols = case.z_symbols[own].astype(np.int32), case.symbols[own].astype(np.int32)
-    runs = run_prior(graphs, z_symbols, symbols=symbols, run=run)
+    runs = run_prior(graphs, z_symbols, symbols=symbols, step=case.step, run=run)
     return {done.graph.name: done.outputs for done in runs}
 
 
