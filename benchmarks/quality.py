@@ -3,8 +3,8 @@
     python benchmarks/quality.py [PICTURE ...] [--model BUNDLE] > benchmarks/results/quality.md
     python benchmarks/quality.py examples/chelsea.png --preview-series docs/images/previews.png
 
-Bytes are those of real payloads, and PSNR is of what they decode to. Pixels alone, no metadata.
-Milliseconds are medians, with graphs loaded.
+Bytes are those of real streams, without metadata; of previews, those of payloads. PSNR is of what
+they decode to. Milliseconds are medians, with graphs loaded.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def encode(codec: Codec, pixels: Pixels, **rate: Any) -> tuple[Point, Encoded]:
     """Encode a picture, and measure it."""
     encoded = codec.encode_picture(pixels, reconstruct=True, **rate)
     assert encoded.reconstruction is not None
-    size = sum(encoded.group_bytes)
+    size = len(encoded.data)
     bpp = 8 * size / (pixels.shape[0] * pixels.shape[1])
     decibels = psnr(pixels, encoded.reconstruction)
-    return Point(encoded.quality, encoded.step, len(encoded.data), bpp, decibels), encoded
+    return Point(encoded.quality, encoded.step, size, bpp, decibels), encoded
 
 
 def milliseconds(work: Callable[[], object], rounds: int) -> float:

@@ -54,7 +54,7 @@ def whole_number(value: object, name: str, least: int, most: int | None = None) 
     return number
 
 
-def real_number(value: object, name: str, least: float, most: float | None = None) -> float:
+def real_number(value: object, name: str, least: float, most: float) -> float:
     """A Python float of a number of any kind.
 
     Args:
@@ -64,12 +64,11 @@ def real_number(value: object, name: str, least: float, most: float | None = Non
         most: It may be no more.
 
     Raises:
-        BadInputError: It is not a number, not finite, or out of this range.
+        BadInputError: It is not a number, or out of this range.
     """
     number = _real(value)
-    if not math.isfinite(number) or number < least or (most is not None and number > most):
-        there = f"{least:g} or more" if most is None else f"{least:g} to {most:g}"
-        raise BadInputError(f"{name} must be a number, {there}, and is {show(value)}")
+    if not least <= number <= most:  # as NaN is not
+        raise BadInputError(f"{name} must be a number, {least:g} to {most:g}, and is {show(value)}")
     return number
 
 

@@ -43,7 +43,7 @@ from cca_runtime.results import Decoded, Encoded, Groups
 from cca_runtime.selection import Selection, as_selection
 from cca_runtime.sources import check_background, is_list, iterate, picture_from, stream_from
 from cca_runtime.stopwatch import Stopwatch
-from cca_runtime.streams import NO_LIMIT, core_errors, parse
+from cca_runtime.streams import NO_LIMIT, core_errors, parse, parse_start
 
 if TYPE_CHECKING:
     from cca_runtime.sources import PictureLike, StreamLike
@@ -179,7 +179,7 @@ class Codec:
                 picture's file: its path (`str` too), or a file object that gives bytes.
             quality: 0 to 100; higher is better and larger. By default 50, the model's own
                 trained point.
-            target_bpp: Bits for each pixel, of the payload: without header and metadata.
+            target_bpp: Bits of the stream for each pixel, metadata left out.
             target_size: Bytes of the whole stream, metadata included.
             target_psnr: Decibels between the picture and what is decoded.
 
@@ -348,7 +348,7 @@ class Codec:
             FailureError: The codec was loaded before this process was forked.
         """
         self._check_process()
-        selection = self._selection(None, groups, preview)
+        selection = self._selection(None, groups, preview=preview)
 
         def code(streams: Sequence[Stream]) -> list[Decoded]:
             return self._decode(streams, selection, alongside=True)
@@ -421,11 +421,29 @@ class Codec:
             FailureError: As `decode`.
         """
         with self._errors():
-            selection = self._selection(region, groups, preview)
+            selection = self._selection(region, groups, preview=preview)
             (decoded,) = self._decode(
                 [self._parse(data, selection)], selection, alongside=alongside
             )
             return decoded
+
+    def group_bytes(self, data: StreamLike) -> list[int]:
+        """Bytes of a stream's hyper-latents and of each of its channel groups, over all tiles.
+
+        Args:
+            data: As for `decode`.
+
+        Raises:
+            StreamError: As `decode`.
+            BadInputError: As `decode`.
+            FailureError: As `decode`.
+        """
+        with self._errors():
+            selection = self._selection(None, None, preview=False)
+            streams = [self._parse(data, selection)]
+            machine, _ = self._drive_decoder(streams, selection, alongside=False, pixels=False)
+            ((_, _, _, group_bytes, _),) = machine.finish()
+            return group_bytes
 
     def check_engine(self) -> None:
         """Compare the engine with the bundle's fast conformance cases, once on a machine.
@@ -524,60 +542,77 @@ class Codec:
                 max_pixels=min(self.max_pixels, NO_LIMIT),
                 workers=workers,
                 step=rate.step,
-                target_bytes=self._target_bytes(rate, pictures[0]),
-                target_psnr=rate.psnr,
+                target=rate.target(width, height),
             )
             seconds = {**watch.seconds, **pool.drive(machine, workers)}
             results = machine.finish()
         shares = {stage: value / len(pictures) for stage, value in seconds.items()}
         return [
-            Encoded(
-                coded.data,
-                coded.info,
-                coded.reconstruction,
-                picture.notes,
-                shares,
-                coded.group_bytes,
-                coded.trials,
+            Encoded(data, info, reconstruction, picture.notes, shares, group_bytes, trials)
+            for picture, (info, data, reconstruction, group_bytes, trials) in zip(
+                pictures, results, strict=True
             )
-            for picture, coded in zip(pictures, results, strict=True)
         ]
 
-    def _selection(self, region: object, groups: object, preview: object) -> Selection:
+    def _selection(self, region: object, groups: object, *, preview: object) -> Selection:
         return as_selection(region, groups, preview, len(self.bundle.group_sizes))
 
     def _decode(
         self, streams: Sequence[Stream], selection: Selection, *, alongside: bool
     ) -> list[Decoded]:
         """Decode streams whose pictures go through the engine together, or a part of one."""
+        machine, seconds = self._drive_decoder(streams, selection, alongside=alongside)
+        shares = {stage: value / len(streams) for stage, value in seconds.items()}
+        notes = self._notes(machine.mismatches, len(streams[0].info.digests))
+        decoded = []
+        for info, pixels, groups, group_bytes, missing in machine.finish():
+            assert pixels is not None
+            picture = Picture(pixels, info.icc, info.exif, info.xmp)
+            used = Groups(max(0, min(groups)), selection.total)
+            cut = selection.cut_notes(groups, missing)
+            decoded.append(Decoded(picture, shares, used, group_bytes, (*notes, *cut)))
+        return decoded
+
+    def _drive_decoder(
+        self,
+        streams: Sequence[Stream],
+        selection: Selection,
+        *,
+        alongside: bool,
+        pixels: bool = True,
+    ) -> tuple[DecoderMachine, Mapping[str, float]]:
+        """A decoder that is done, and seconds by stage; without `pixels`, it has no synthesis."""
         division = division_of(streams[0].info)
         pool = self._pool(division, alongside=alongside)
         for stream in streams:
             self._check_engine_of(stream.info, pool)
+
+        def new_machine(workers: int) -> DecoderMachine:
+            return DecoderMachine(
+                self._read_model(Stopwatch()),
+                [stream.data for stream in streams],
+                region=selection.region_within(streams[0].info),
+                groups=selection.groups,
+                preview=selection.preview,
+                pixels=pixels,
+                fingerprint=self._fingerprint(pool),
+                max_pixels=min(self.max_pixels, NO_LIMIT),
+                workers=workers,
+                keep_going=self.keep_going,
+            )
+
         # First of all: what cannot be decoded costs no memory.
         with core_errors():
-            machine = self._decoder(streams, selection, pool, 1)
+            machine = new_machine(1)
         info, region = streams[0].info, selection.region
         width, height = (info.width, info.height) if region is None else region[2:]
         work = Work.decoding(width, height, len(streams), region=region is not None)
+        graphs = [*self.bundle.prior_graphs, *(["synthesis"] if pixels else [])]
         with self._room(work, division) as workers, self._core_errors("; --keep-going decodes it"):
-            watch = self._prepare(pool, [*self.bundle.prior_graphs, "synthesis"])
+            watch = self._prepare(pool, graphs)
             if workers > 1:
-                machine = self._decoder(streams, selection, pool, workers)
-            seconds = {**watch.seconds, **pool.drive(machine, workers)}
-            results = machine.finish()
-        shares = {stage: value / len(streams) for stage, value in seconds.items()}
-        notes = self._notes(machine.mismatches, len(info.digests))
-        return [
-            Decoded(
-                Picture(pixels, own.icc, own.exif, own.xmp),
-                shares,
-                Groups(used, len(self.bundle.group_sizes)),
-                group_bytes,
-                (*notes, *selection.cut_notes(used)),
-            )
-            for own, pixels, used, group_bytes in results
-        ]
+                machine = new_machine(workers)
+            return machine, {**watch.seconds, **pool.drive(machine, workers)}
 
     def _notes(self, mismatches: int, parts: int) -> tuple[str, ...]:
         if not mismatches:
@@ -600,21 +635,6 @@ class Codec:
                 yield
             except InexactError as error:
                 raise FailureError(f"{error} ({self._computing()}{advice})") from error
-
-    def _decoder(
-        self, streams: Sequence[Stream], selection: Selection, pool: HostPool, workers: int
-    ) -> DecoderMachine:
-        return DecoderMachine(
-            self._read_model(Stopwatch()),
-            [stream.data for stream in streams],
-            region=selection.region_within(streams[0].info),
-            groups=selection.groups,
-            preview=selection.preview,
-            fingerprint=self._fingerprint(pool),
-            max_pixels=min(self.max_pixels, NO_LIMIT),
-            workers=workers,
-            keep_going=self.keep_going,
-        )
 
     def _prepare(self, pool: HostPool, graphs: Sequence[str]) -> Stopwatch:
         """Load graphs together: engines compile each on one thread."""
@@ -664,7 +684,9 @@ class Codec:
 
     def _parse(self, data: StreamLike, selection: Selection) -> Stream:
         content = stream_from(data, self.max_pixels)
-        info, _ = parse(content, max_pixels=self.max_pixels, preview=selection.preview)
+        if selection.preview:
+            return Stream(content, parse_start(content, max_pixels=self.max_pixels))
+        info, _ = parse(content, max_pixels=self.max_pixels)
         return Stream(content, info)
 
     def _code_each(

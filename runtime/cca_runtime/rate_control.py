@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cca_core
+from cca_core import Target, TargetKind, step_of_quality
 
 from cca_runtime.arguments import real_number, whole_number
 from cca_runtime.errors import BadInputError
@@ -13,7 +13,9 @@ WORST, BEST = 0, 100
 """Qualities."""
 
 _MOST_BYTES = 1 << 33
-"""No stream has more, and no target that is larger can be met."""
+_MOST_BPP = 1000
+_MOST_DECIBELS = 200
+"""Targets that are larger mean something else."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class RateControl:
 
     Attributes:
         step: Code of the quantisation step (docs/spec/format.md), if there is no target.
-        bpp: Bits that the payload is to have for each pixel of the picture.
+        bpp: Bits that the stream is to have for each pixel of the picture, without its metadata.
         size: Bytes that the stream is to have, metadata included.
         psnr: Decibels that the decoded picture is to have.
     """
@@ -37,11 +39,15 @@ class RateControl:
         """Whether each picture has a step of its own, to be found."""
         return (self.bpp, self.size, self.psnr) != (None, None, None)
 
-    def payload_bytes(self, width: int, height: int) -> int | None:
-        """The bytes that `bpp` is for a picture of this size, without its padding."""
-        if self.bpp is None:
-            return None
-        return max(1, round(min(self.bpp * width * height / 8, _MOST_BYTES)))
+    def target(self, width: int, height: int) -> Target | None:
+        """The target, as the core takes it, of a picture of this size without its padding."""
+        if self.bpp is not None:
+            return Target(TargetKind.PAYLOAD_BYTES, max(1.0, self.bpp * width * height / 8))
+        if self.size is not None:
+            return Target(TargetKind.FILE_BYTES, self.size)
+        if self.psnr is not None:
+            return Target(TargetKind.PSNR, self.psnr)
+        return None
 
 
 def as_rate_control(
@@ -72,18 +78,18 @@ def as_rate_control(
         raise BadInputError(f"give {' or '.join(given)}, not both: each decides the size alone")
     if quality is not None:
         number = real_number(quality, "quality", WORST, BEST)
-        return RateControl(step=cca_core.step_of_quality(number))
+        return RateControl(step=step_of_quality(number))
     if target_bpp is not None:
-        return RateControl(bpp=_above_zero(target_bpp, "target_bpp"))
+        return RateControl(bpp=_above_zero(target_bpp, "target_bpp", _MOST_BPP))
     if target_size is not None:
-        return RateControl(size=min(whole_number(target_size, "target_size", 1), _MOST_BYTES))
+        return RateControl(size=whole_number(target_size, "target_size", 1, _MOST_BYTES))
     if target_psnr is not None:
-        return RateControl(psnr=_above_zero(target_psnr, "target_psnr"))
+        return RateControl(psnr=_above_zero(target_psnr, "target_psnr", _MOST_DECIBELS))
     return RateControl()
 
 
-def _above_zero(value: object, name: str) -> float:
-    number = real_number(value, name, 0)
+def _above_zero(value: object, name: str, most: float) -> float:
+    number = real_number(value, name, 0, most)
     if number == 0:
         raise BadInputError(f"{name} must be above 0")
     return number

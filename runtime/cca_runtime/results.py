@@ -16,7 +16,8 @@ class Groups(NamedTuple):
     """How many channel groups a picture was made of.
 
     Attributes:
-        used: Those whose symbols were decoded; 0 is the hyper-latents alone.
+        used: Those whose symbols were decoded; 0 is the hyper-latents alone. Of a picture in
+            tiles, in the one that has the fewest.
         total: Those that the model has.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cca_core import StreamInfo
@@ -47,12 +48,32 @@ class Selection:
             )
         return self.region
 
-    def cut_notes(self, used: int) -> tuple[str, ...]:
-        """What is missing of a picture for which fewer groups were there than asked for."""
-        if used == self.groups:
+    def cut_notes(self, groups: Sequence[int], missing: int) -> tuple[str, ...]:
+        """What is shown of a stream that was cut.
+
+        Args:
+            groups: For each tile, or the whole picture, how many groups were used; -1 if not even
+                its hyper-latents are there.
+            missing: Bytes that the stream lacks.
+        """
+        if not missing:
             return ()
-        whole = f"{used} of {self.total} groups" if used else f"none of {self.total} groups"
-        return (f"the stream is cut: it has {whole}, and the rest is predicted",)
+        return (f"the file is cut, {missing:,} bytes short: {self._shown(groups)}",)
+
+    def _shown(self, groups: Sequence[int]) -> str:
+        if len(groups) > 1:
+            whole = sum(used == self.groups for used in groups)
+            nothing = sum(used < 0 for used in groups)
+            return (
+                f"{whole} of {len(groups)} tiles are whole, {len(groups) - whole - nothing} have "
+                f"some groups, and {nothing} have nothing"
+            )
+        (used,) = groups
+        if used == self.total:
+            return "the picture is whole, its metadata are not"
+        if used == 0:
+            return "the hyper-latents alone are shown, and the rest is predicted"
+        return f"{used} of {self.total} groups are shown, and the rest is predicted"
 
 
 def as_selection(region: object, groups: object, preview: object, total: int) -> Selection:

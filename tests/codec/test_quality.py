@@ -131,14 +131,13 @@ def test_targets_of_size_are_met_as_a_full_search_meets_them(
     assert met >= 8
 
 
-def test_targets_of_bpp_are_of_the_payload(
+def test_targets_of_bpp_leave_metadata_out(
     default_codec: Codec, picture: Pixels, every: Mapping[int, bytes]
 ) -> None:
     pixels = picture.shape[0] * picture.shape[1]
-    sizes = {code: payload_bytes(data) for code, data in every.items()}
+    sizes = {code: len(data) for code, data in every.items()}
     asked = 8 * sizes[20] / pixels
-    metadata = Picture(picture, icc=b"i" * 3000)
-    for source in (picture, metadata):
+    for source in (picture, Picture(picture, icc=b"i" * 3000)):
         encoded = default_codec.encode_picture(source, target_bpp=asked)
         assert encoded.info.step in best(sizes, sizes[20], 0.01 * sizes[20])
 
@@ -171,7 +170,7 @@ def test_targets_of_psnr_are_met_by_what_is_decoded(
         ({"target_size": 60}, 127),
         ({"target_size": 10_000_000}, -128),
         ({"target_bpp": 1e-9}, 127),
-        ({"target_bpp": 1e300}, -128),
+        ({"target_bpp": 1000}, -128),
     ],
 )
 def test_targets_out_of_reach_name_the_nearest(
@@ -185,12 +184,7 @@ def test_targets_out_of_reach_name_the_nearest(
         default_codec.encode(picture, **target)
     message = str(caught.value)
     assert message.isprintable()
-    size = len(every[nearest])
-    if "target_bpp" in target:
-        bpp = 8 * payload_bytes(every[nearest]) / (picture.shape[0] * picture.shape[1])
-        assert f"{bpp:.3f} bpp" in message
-    else:
-        assert f"{size:,} bytes" in message
+    assert f"the nearest is {len(every[nearest])} bytes" in message
 
 
 @pytest.mark.parametrize("asked", [5.0, 70.0])
@@ -200,7 +194,7 @@ def test_decibels_out_of_reach_name_the_nearest(
     with pytest.raises(BadInputError) as caught:
         default_codec.encode(picture, target_psnr=asked)
     nearest = min(psnrs.values(), key=lambda value: abs(value - asked))
-    named = re.search(r"(\d+\.\d+) dB can be had", str(caught.value))
+    named = re.search(r"nearest is (\d+\.\d+) dB", str(caught.value))
     assert named is not None, str(caught.value)
     assert float(named[1]) == pytest.approx(nearest, abs=0.05)
 

@@ -48,7 +48,7 @@ def test_what_is_no_number_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("quality", 100.001), ("quality", 101), ("target_size", 0)],
+    [("quality", 100.001), ("target_size", 0), ("target_bpp", 1001), ("target_psnr", 201)],
 )
 def test_values_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(BadInputError, match=rf"^{name} must be a (whole )?number, "):

@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 from cca_console.arguments import Parser, file_name, whole_number
@@ -119,25 +119,18 @@ def add_model(parser: Parser) -> None:
     )
 
 
-def number(lowest: float, highest: float) -> Callable[[str], float]:
-    """A type for `add_argument`: a decimal number, within bounds."""
-
-    def read(text: str) -> float:
-        value = float(text) if _NUMBER.fullmatch(text) else math.nan
-        if not lowest <= value <= highest:
-            raise argparse.ArgumentTypeError(
-                f"'{text}' is not a number from {lowest:g} to {highest:g}"
-            )
-        return value
-
-    return read
+def number(text: str) -> float:
+    """A decimal number, without sign or exponent."""
+    if not _NUMBER.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number such as 0.5")
+    return float(text)
 
 
 def add_quality(parser: argparse._ActionsContainer) -> None:
     """At which quality pictures are encoded."""
     parser.add_argument(
         "--quality",
-        type=number(0, 100),
+        type=number,
         metavar="Q",
         help="0 to 100; higher is better and larger (default: 50, where the model was trained)",
     )

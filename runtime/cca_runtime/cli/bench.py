@@ -21,6 +21,7 @@ from cca_runtime.generated import photograph_like
 from cca_runtime.loading import load
 from cca_runtime.pictures import check_size
 from cca_runtime.profile import DRIVER, OUTSIDE, Profile, profile
+from cca_runtime.rate_control import as_rate_control
 
 _SIZE = (768, 512)
 _MIB = 1 << 20
@@ -28,6 +29,7 @@ _MIB = 1 << 20
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Time a model on an engine. Returns the exit code."""
+    as_rate_control(options.quality)  # before anything takes time
     picture = _picture(options)
     codec = load(
         options.model,

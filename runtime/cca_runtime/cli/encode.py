@@ -18,9 +18,9 @@ from cca_runtime.cli.outputs import Job, Naming
 from cca_runtime.division import tiles_of
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import Picture, parse_colour, read_picture, readable_extensions
+from cca_runtime.rate_control import as_rate_control
 from cca_runtime.results import Encoded
 from cca_runtime.stopwatch import Stopwatch
-from cca_runtime.streams import payload_size
 
 _EXTENSION = ".cca"
 
@@ -29,6 +29,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """Encode every input. Returns the exit code."""
     if options.background is not None:
         parse_colour(options.background)
+    as_rate_control(options.quality, options.target_bpp, options.target_size, options.target_psnr)
     kind = Kind(readable_extensions(), "pictures", made={_EXTENSION})
     inputs = expand_inputs(options.inputs, kind)
     naming = Naming(kind.extensions, _EXTENSION)
@@ -72,16 +73,14 @@ def _strip(picture: Picture, sections: Collection[str]) -> Picture:
 
 def _describe(options: argparse.Namespace, picture: Picture, encoded: Encoded) -> dict[str, Any]:
     height, width = picture.pixels.shape[:2]
-    size, payload = len(encoded.data), payload_size(encoded.data)
+    size = len(encoded.data)
+    metadata = sum(len(part or b"") for part in (picture.icc, picture.exif, picture.xmp))
     facts: dict[str, Any] = {
         "width": width,
         "height": height,
         "bytes": size,
-        "payload_bytes": payload,
-        "metadata_bytes": sum(
-            len(part or b"") for part in (picture.icc, picture.exif, picture.xmp)
-        ),
-        "bpp": round(8 * payload / (width * height), 6),
+        "metadata_bytes": metadata,
+        "bpp": round(8 * (size - metadata) / (width * height), 6),
         "file_bpp": round(8 * size / (width * height), 6),
         "step": encoded.step,
         "quality": round(encoded.quality, 4),

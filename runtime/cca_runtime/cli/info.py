@@ -80,7 +80,7 @@ class _Model:
                 threads=options.threads,
                 trust_plans=options.trust_plans,
             )
-        return list(self._codec.decode_stream(data).group_bytes)
+        return self._codec.group_bytes(data)
 
 
 def _describe(name: str, model: _Model) -> dict[str, Any]:
@@ -93,13 +93,14 @@ def _describe(name: str, model: _Model) -> dict[str, Any]:
 def _describe_stream(name: str, data: bytes, model: _Model) -> dict[str, Any]:
     info, payload = parse(data, max_pixels=NO_LIMIT)  # which nothing here is allocated for
     sections = {"icc": info.icc, "exif": info.exif, "xmp": info.xmp}
+    metadata = sum(len(value or b"") for value in sections.values())
     facts = {
         "file": name,
         "kind": "stream",
         "width": info.width,
         "height": info.height,
         "bytes": len(data),
-        "bpp": round(8 * len(payload) / (info.width * info.height), 6),
+        "bpp": round(8 * (len(data) - metadata) / (info.width * info.height), 6),
         "file_bpp": round(8 * len(data) / (info.width * info.height), 6),
         "model_id": info.model_id.hex(),
         "entropy_mode": info.entropy_mode,

@@ -31,9 +31,6 @@ One model has any quality. A target is met within 1 % of the size, or 0.05 dB;
 where it cannot be met, the error says what can. Each picture gets a quality of
 its own then."""
 
-_MOST_BPP = 1000
-_MOST_DECIBELS = 200
-
 
 def add_arguments(parser: Parser) -> None:
     """The command's arguments."""
@@ -52,9 +49,9 @@ def add_arguments(parser: Parser) -> None:
     add_quality(rate)
     rate.add_argument(
         "--target-bpp",
-        type=number(0, _MOST_BPP),
+        type=number,
         metavar="B",
-        help="bits for each pixel, of the pixels alone: without header and metadata",
+        help="bits of the file for each pixel, metadata left out",
     )
     rate.add_argument(
         "--target-size",
@@ -64,7 +61,7 @@ def add_arguments(parser: Parser) -> None:
     )
     rate.add_argument(
         "--target-psnr",
-        type=number(0, _MOST_DECIBELS),
+        type=number,
         metavar="DB",
         help="PSNR of the decoded picture in decibels",
     )
