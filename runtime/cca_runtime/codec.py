@@ -566,8 +566,7 @@ class Codec:
         notes = self._notes(machine.mismatches, len(streams[0].info.digests))
         decoded = []
         for info, pixels, groups, group_bytes, missing in machine.finish():
-            assert pixels is not None
-            picture = Picture(pixels, info.icc, info.exif, info.xmp)
+            picture = Picture(cast("Pixels", pixels), info.icc, info.exif, info.xmp)
             used = Groups(max(0, min(groups)), selection.total)
             cut = selection.cut_notes(groups, missing)
             decoded.append(Decoded(picture, shares, used, group_bytes, (*notes, *cut)))
