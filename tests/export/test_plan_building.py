@@ -269,8 +269,8 @@ def test_plans_that_were_done_stay_when_one_fails(
     code, error = export(machine, capsys, "--engine", "tensorrt")
     assert code == 1
     assert error == (
-        "graph 'prior_0' is refused by the parser of tensorrt 10.9.0: Assertion failed: Failed to parse "
-        "the ONNX model.; install another version, or take another engine"
+        "graph 'prior_0' is refused by the parser of tensorrt 10.9.0: Assertion failed: Failed to "
+        "parse the ONNX model.; install another version, or take another engine"
     )
     assert headers(machine).keys() == {"analysis"}
 
