@@ -7,6 +7,7 @@ namespace cca::python {
 
 void bind_coder(nanobind::module_& module);
 void bind_container(nanobind::module_& module);
+void bind_geometry(nanobind::module_& module);
 void bind_machines(nanobind::module_& module);
 void bind_model(nanobind::module_& module);
 void bind_manifest(nanobind::module_& module);

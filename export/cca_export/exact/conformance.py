@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from cca_core import LATENT_STRIDE, LATENTS_PER_HYPER
 from cca_engines import digest
 from numpy.typing import NDArray
 
@@ -56,11 +57,12 @@ def conformance_cases(latent_channels: int, hyper_channels: int) -> list[Conform
     def case(
         kind: str, make: _Maker, height: int, width: int, batch: int = 1, *, fast: bool = False
     ) -> ConformanceCase:
-        size = f"{16 * height}x{16 * width}"
+        size = f"{LATENT_STRIDE * height}x{LATENT_STRIDE * width}"
+        hyper = height // LATENTS_PER_HYPER, width // LATENTS_PER_HYPER
         return ConformanceCase(
             f"{kind}-{size}",
             fast,
-            make(random, (batch, hyper_channels, height // 4, width // 4)),
+            make(random, (batch, hyper_channels, *hyper)),
             make(random, (batch, latent_channels, height, width)),
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cca_export.coding_runs import run_codec, symbols_of
+from cca_export.coding_runs import read_symbols, run_codec
 from cca_export.graphs import CodecGraph
 from cca_export.tables import PRECISION, EntropyTables
 
@@ -61,7 +61,7 @@ def _encode(
     indexes: NDArray[np.uint8] | None = None
     for run in run_codec(graphs, picture):
         if indexes is not None:
-            bits += code_length(symbols_of(run.inputs["symbols"]), indexes, tables)
+            bits += code_length(read_symbols(run.inputs["symbols"]), indexes, tables)
         indexes = run.outputs.get("indexes")
     error = float(np.mean((run.outputs["image"].astype(np.float64) - picture) ** 2))
     return bits / 8, 10 * math.log10(255**2 / max(error, 1e-9))

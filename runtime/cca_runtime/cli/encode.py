@@ -14,7 +14,7 @@ from cca_runtime.cli.existing import check_stream
 from cca_runtime.cli.inputs import Kind, expand_inputs
 from cca_runtime.cli.jobs import Result, Work, open_codec, plan_jobs, report_left_out, run_jobs
 from cca_runtime.cli.outputs import Job, Naming
-from cca_runtime.division import tiles_of
+from cca_runtime.division import division_of
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import parse_colour, read_picture, readable_extensions
 from cca_runtime.stopwatch import Stopwatch
@@ -54,12 +54,12 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 "bytes": size,
                 "metadata_bytes": metadata,
                 "bpp": round(8 * size / (width * height), 6),
-                "tiles": list(tiles_of(encoded.info)) if encoded.info.tiling else None,
+                "tiles": list(division_of(encoded.info).tiles) if encoded.info.tiling else None,
             }
             share = f" ({metadata:,} of metadata)" if metadata else ""
             summary = f"{width}x{height}, {size:,} bytes{share}, {facts['bpp']:.3f} bpp"
             if encoded.info.tiling:
-                across, down = tiles_of(encoded.info)
+                across, down = division_of(encoded.info).tiles
                 summary += f", {across}x{down} tiles"
             if encoded.reconstruction is not None:
                 decibels = psnr(picture.pixels, encoded.reconstruction)
