@@ -17,13 +17,22 @@ struct cca_decoder {
 
 namespace {
 
-cca::DecodeOptions to_core(const cca_decode_options* given) {
+// `groups` is how many channel groups the model has.
+cca::DecodeOptions to_core(const cca_decode_options* given, std::uint32_t groups) {
     const cca_decode_options from = read_options(given);
     cca::DecodeOptions options;
     options.workers = to_workers(from.workers);
     options.limits = to_limits(from.limits);
     options.fingerprint = to_fingerprint(from.fingerprint);
     options.keep_going = from.keep_going != 0;
+    if (from.leave_out > groups) {
+        throw Refusal(CCA_ERROR_ARGUMENT, "the model has " + std::to_string(groups) +
+                                              " channel groups: " + std::to_string(from.leave_out) +
+                                              " cannot be left out");
+    }
+    options.groups = groups - from.leave_out;
+    options.preview = from.preview != 0;
+    options.pixels = from.skip_pixels == 0;
     const cca_region& region = from.region;
     if (region.x != 0 || region.y != 0 || region.width != 0 || region.height != 0) {
         options.region = cca::Region{region.x, region.y, region.width, region.height};
@@ -37,7 +46,19 @@ std::unique_ptr<cca_decoder> create(const cca_model* model, const cca_view* stre
     for (const cca_view stream : require_array(streams, count, "streams")) {
         views.push_back(require_view(stream, "stream"));
     }
-    return std::make_unique<cca_decoder>(view_of(model), views, to_core(options));
+    const cca::ModelView view = view_of(model);
+    const auto groups = static_cast<std::uint32_t>(view.manifest->group_sizes.size());
+    return std::make_unique<cca_decoder>(view, views, to_core(options, groups));
+}
+
+const cca::DecodedPicture& result(const cca_decoder* decoder, std::size_t index) {
+    require(decoder, "decoder");
+    decoder->steps.require_done();
+    const auto& pictures = decoder->machine.pictures();
+    if (index >= pictures.size()) {
+        throw Refusal(CCA_ERROR_ARGUMENT, "no picture " + std::to_string(index));
+    }
+    return pictures[index];
 }
 
 cca_view view(const std::optional<cca::Bytes>& bytes) {
@@ -64,14 +85,8 @@ cca_status cca_decoder_next(cca_decoder* decoder, uint32_t worker, const cca_ste
 
 cca_status cca_decoder_picture(const cca_decoder* decoder, size_t index, cca_picture* picture) {
     return guarded([&] {
-        require(decoder, "decoder");
         require(picture, "picture");
-        decoder->steps.require_done();
-        const auto& pictures = decoder->machine.pictures();
-        if (index >= pictures.size()) {
-            throw Refusal(CCA_ERROR_ARGUMENT, "no picture " + std::to_string(index));
-        }
-        const cca::DecodedPicture& found = pictures[index];
+        const cca::DecodedPicture& found = result(decoder, index);
         *picture = {found.pixels.data(),  found.width,           found.height,
                     view(found.info.icc), view(found.info.exif), view(found.info.xmp)};
     });
@@ -83,6 +98,17 @@ cca_status cca_decoder_mismatches(const cca_decoder* decoder, uint64_t* count) {
         require(count, "count");
         decoder->steps.require_done();
         *count = decoder->machine.mismatches();
+    });
+}
+
+cca_status cca_decoder_groups(const cca_decoder* decoder, size_t index, const int32_t** groups,
+                              const uint64_t** bytes) {
+    return guarded([&] {
+        require(groups, "groups");
+        require(bytes, "bytes");
+        const cca::DecodedPicture& found = result(decoder, index);
+        *groups = found.groups.data();
+        *bytes = found.group_bytes.data();
     });
 }
 

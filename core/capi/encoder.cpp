@@ -18,6 +18,21 @@ struct cca_encoder {
 
 namespace {
 
+std::optional<cca::Target> to_target(const cca_encode_options& from) {
+    switch (from.target) {
+        case CCA_TARGET_NONE:
+            return std::nullopt;
+        case CCA_TARGET_FILE_BYTES:
+            return cca::Target{cca::Target::Kind::kFileBytes, from.target_value};
+        case CCA_TARGET_PAYLOAD_BYTES:
+            return cca::Target{cca::Target::Kind::kPayloadBytes, from.target_value};
+        case CCA_TARGET_PSNR:
+            return cca::Target{cca::Target::Kind::kPsnr, from.target_value};
+        default:
+            throw Refusal(CCA_ERROR_ARGUMENT, "unknown target");
+    }
+}
+
 cca::EncodeOptions to_core(const cca_encode_options* given) {
     const cca_encode_options from = read_options(given);
     cca::EncodeOptions options;
@@ -25,10 +40,8 @@ cca::EncodeOptions to_core(const cca_encode_options* given) {
     options.limits = to_limits(from.limits);
     options.fingerprint = to_fingerprint(from.fingerprint);
     options.tile_side = from.tile_side;
-    if (from.step < INT8_MIN || from.step > INT8_MAX) {
-        throw Refusal(CCA_ERROR_ARGUMENT, "no quantisation step " + std::to_string(from.step));
-    }
-    options.step = cca::QuantisationStep(static_cast<std::int8_t>(from.step));
+    options.target = to_target(from);
+    options.step = to_step(from.step);
     options.reconstruct = from.reconstruct != 0;
     return options;
 }
@@ -89,6 +102,14 @@ cca_status cca_encoder_reconstruction(const cca_encoder* encoder, size_t index, 
             throw Refusal(CCA_ERROR_STATE, "the encoder was made without 'reconstruct'");
         }
         *pixels = {found.reconstruction.data(), found.reconstruction.size()};
+    });
+}
+
+cca_status cca_encoder_group_bytes(const cca_encoder* encoder, size_t index,
+                                   const uint64_t** bytes) {
+    return guarded([&] {
+        require(bytes, "bytes");
+        *bytes = result(encoder, index).group_bytes.data();
     });
 }
 

@@ -55,6 +55,8 @@ cca_status fail_with_current_exception() noexcept {
         return fail(CCA_ERROR_BUNDLE, error.what());
     } catch (const ForeignStreamError& error) {
         return fail(CCA_ERROR_MODEL, error.what());
+    } catch (const TargetError& error) {
+        return fail(CCA_ERROR_TARGET, error.what());
     } catch (const LatentsError& error) {
         return fail(CCA_ERROR_LATENTS, error.what());
     } catch (const InexactError& error) {

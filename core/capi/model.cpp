@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <memory>
 
+#include "codec/table_choice.hpp"
 #include "guard.hpp"
 #include "handles.hpp"
+#include "limits.hpp"
 
 namespace cca::c_api {
 namespace {
@@ -73,6 +75,18 @@ cca_status cca_file_check(const cca_file* file, cca_view content) {
         require(file->path, "file->path");
         require(file->sha256, "file->sha256");
         cca::check_file({file->path, file->sha256, file->size}, require_view(content, "content"));
+    });
+}
+
+cca_status cca_model_choose_tables(const cca_model* model, int32_t step, const uint8_t* indexes,
+                                   size_t count, uint8_t* tables) {
+    return guarded([&] {
+        require(model, "model");
+        const auto from = require_array(indexes, count, "indexes");
+        const auto to = require_array(tables, count, "tables");
+        std::ranges::copy(cca::choose_tables(from, model->manifest.smallest_scale, to_step(step),
+                                             model->gaussian.tables.size()),
+                          to.begin());
     });
 }
 

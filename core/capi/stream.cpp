@@ -59,6 +59,13 @@ cca_status cca_stream_parse(cca_view stream, const cca_limits* limits, cca_strea
     });
 }
 
+cca_status cca_step_value(int32_t step, float* value) {
+    return guarded([&] {
+        require(value, "value");
+        *value = to_step(step).value();
+    });
+}
+
 cca_status cca_step_of_quality(double quality, int32_t* step) {
     return guarded([&] {
         require(step, "step");

@@ -1,6 +1,8 @@
 #include "codec/decoder.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -15,13 +17,17 @@ const char* mode_name(bool exact) {
     return exact ? "exact" : "native";
 }
 
-std::vector<ParsedStream> parse(std::span<const BytesView> streams, const Limits& limits) {
+std::vector<ParsedStream> parse(std::span<const BytesView> streams, const DecodeOptions& options) {
     if (streams.empty()) {
         throw std::invalid_argument("there is no stream to decode");
     }
+    if (options.preview && streams.size() > 1) {
+        throw std::invalid_argument("a preview is of one picture: decode the streams one by one");
+    }
     std::vector<ParsedStream> parsed;
     for (const BytesView stream : streams) {
-        parsed.push_back(parse_stream(stream, limits));
+        parsed.push_back(options.preview ? parse_start(stream, options.limits)
+                                         : parse_stream(stream, options.limits));
         const StreamInfo& info = parsed.back().info;
         const StreamInfo& first = parsed.front().info;
         if (streams.size() > 1 &&
@@ -67,15 +73,6 @@ Box padded_box(const Region& region, const Padding& padding) {
             top + static_cast<std::int32_t>(region.height)};
 }
 
-// Reads a part's payloads and runs the prior on them.
-Steps decode_part(const ModelView& model, Slots& slots, const Part& part,
-                  std::span<const BytesView> payloads, SlotId& y_hat) {
-    PartDecoder decoder(model, part, payloads);
-    const std::vector<std::int32_t> z_symbols = decoder.pull_hyper();
-    co_await run_prior(*model.manifest, slots, part, z_symbols, decoder, y_hat);
-    decoder.finish();
-}
-
 }  // namespace
 
 void check_stream(const Manifest& manifest, const StreamInfo& info,
@@ -103,25 +100,37 @@ void check_stream(const Manifest& manifest, const StreamInfo& info,
 
 DecoderMachine::DecoderMachine(const ModelView& model, std::span<const BytesView> streams,
                                const DecodeOptions& options)
-    : DecoderMachine(model, parse(streams, options.limits), options) {}
+    : DecoderMachine(model, parse(streams, options), options) {}
 
 DecoderMachine::DecoderMachine(const ModelView& model, std::vector<ParsedStream> streams,
                                const DecodeOptions& options)
     : Machine(options.workers, options.limits.max_tensor_bytes),
       model_(model),
-      keep_going_(options.keep_going),
+      options_(options),
       step_(streams.front().info.step),
       region_(check_region(options.region, streams)),
       grid_(streams.front().info) {
+    const std::size_t groups = model.manifest->group_sizes.size();
+    if (options.groups && *options.groups > groups) {
+        throw std::invalid_argument("the picture has " + std::to_string(groups) +
+                                    " channel groups: there are no " +
+                                    std::to_string(*options.groups) + " of them");
+    }
     for (ParsedStream& stream : streams) {
         check_stream(*model.manifest, stream.info, options.fingerprint);
         payloads_.push_back(stream.payload);
-        pictures_.push_back({std::move(stream.info), 0, 0, {}});
+        DecodedPicture& picture = pictures_.emplace_back();
+        picture.groups.assign(count_payloads(stream.info), static_cast<int>(groups));
+        picture.group_bytes.resize(groups + 1);
+        picture.missing = stream.missing;
+        picture.info = std::move(stream.info);
     }
-    if (const auto& tiling = pictures_.front().info.tiling) {
-        tile_starts_.push_back(0);
+    const auto& tiling = pictures_.front().info.tiling;
+    if (tiling) {
         std::partial_sum(tiling->tile_sizes.begin(), tiling->tile_sizes.end(),
-                         std::back_inserter(tile_starts_));
+                         std::back_inserter(payload_starts_));
+    } else {
+        payload_starts_.push_back(streams.front().payload_size);
     }
     const Box box = padded_box(region_, pictures_.front().info.padding);
     // First of all: payloads too small for their parts cost no memory and no graph runs.
@@ -133,8 +142,11 @@ DecoderMachine::DecoderMachine(const ModelView& model, std::vector<ParsedStream>
     }
     const Painter painter(*model_.manifest, grid_, box, {});
     for (const std::uint32_t number : painter.all_tiles()) {
+        const PartPayload payload = payload_of(number);
         try {
-            check_room(model_, hyper_size(grid_.tiles().box(number)), payload_of(number));
+            if (payload.extent == Decoder::Extent::kWhole) {
+                check_room(model_, hyper_size(grid_.tiles().box(number)), payload.bytes);
+            }
         } catch (const StreamError& error) {
             throw StreamError(grid_.name_tile(number) + ": " + error.what());
         }
@@ -152,7 +164,7 @@ void DecoderMachine::check_latents(const Part& part, std::uint32_t tile, Buffer&
             continue;
         }
         ++mismatches_;
-        if (!keep_going_) {
+        if (!options_.keep_going) {
             throw InexactError(
                 "the latents are not those that the encoder had: its engine or this one does not "
                 "compute the model exactly");
@@ -160,9 +172,13 @@ void DecoderMachine::check_latents(const Part& part, std::uint32_t tile, Buffer&
     }
 }
 
-BytesView DecoderMachine::payload_of(std::uint32_t tile) const {
-    return payloads_.front().subspan(tile_starts_[tile],
-                                     tile_starts_[tile + 1] - tile_starts_[tile]);
+// As far as it is there.
+PartPayload DecoderMachine::payload_of(std::uint32_t tile) const {
+    const BytesView all = payloads_.front();
+    const std::size_t first = std::min<std::size_t>(payload_starts_[tile], all.size());
+    const std::size_t end = std::min<std::size_t>(payload_starts_[tile + 1], all.size());
+    return {all.subspan(first, end - first),
+            end < payload_starts_[tile + 1] ? Decoder::Extent::kCutShort : Decoder::Extent::kWhole};
 }
 
 bool DecoderMachine::begin_phase(std::deque<Task>& tasks) {
@@ -171,6 +187,9 @@ bool DecoderMachine::begin_phase(std::deque<Task>& tasks) {
             tasks.emplace_back([this](Slots& slots) { return decode_whole(slots); });
         }
         return !std::exchange(begun_, true);
+    }
+    if (!options_.pixels) {
+        return begin_tiles(tasks);
     }
     if (!painter_) {
         DecodedPicture& picture = pictures_.front();
@@ -198,18 +217,65 @@ bool DecoderMachine::begin_phase(std::deque<Task>& tasks) {
     return painting_;
 }
 
+// All tiles at once, for a decoder that looks at nothing but their symbols.
+bool DecoderMachine::begin_tiles(std::deque<Task>& tasks) {
+    if (std::exchange(begun_, true)) {
+        return false;
+    }
+    for (std::uint32_t number = 0; number < grid_.tiles().count(); ++number) {
+        tasks.emplace_back([this, number](Slots& slots) { return decode_tile(number, slots); });
+    }
+    return true;
+}
+
+// Reads a part's payloads and runs the prior on them.
+Steps DecoderMachine::decode_part(const Part& part, std::uint32_t tile, Slots& slots, SlotId& y_hat,
+                                  bool& complete) {
+    std::vector<PartPayload> payloads{payload_of(tile)};
+    for (std::size_t n = 1; n < payloads_.size(); ++n) {
+        payloads.push_back({payloads_[n]});
+    }
+    PartDecoder decoder(model_, part, payloads, options_.groups);
+    const std::vector<std::int32_t> z_symbols = decoder.pull_hyper();
+    if (grid_.whole() && decoder.groups(0) == PartDecoder::kNothing) {
+        throw StreamError("the file is cut short before anything of the picture can be shown");
+    }
+    co_await run_prior(*model_.manifest, slots, part, z_symbols, decoder, y_hat);
+    decoder.finish();
+    complete = decoder.complete();
+    note(tile, decoder);
+}
+
+// What was read of a part. Tiles may be read at the same time.
+void DecoderMachine::note(std::uint32_t tile, const PartDecoder& decoder) {
+    const std::lock_guard lock(turn_);
+    for (std::size_t n = 0; n < pictures_.size(); ++n) {
+        pictures_[n].groups[tile] = decoder.groups(n);
+        GroupBytes& all = pictures_[n].group_bytes;
+        std::ranges::transform(all, decoder.group_bytes(n), all.begin(), std::plus<>());
+    }
+}
+
 Steps DecoderMachine::decode_whole(Slots& slots) {
     const Part part{
         static_cast<std::uint32_t>(pictures_.size()), hyper_size(grid_.picture()), {}, step_};
     SlotId y_hat = 0;
-    co_await decode_part(model_, slots, part, payloads_, y_hat);
+    bool complete = false;
+    co_await decode_part(part, 0, slots, y_hat, complete);
     SlotId image = 0;
-    co_await synthesise(*model_.manifest, slots, part.extended(), y_hat, image);
+    if (options_.pixels) {
+        co_await synthesise(*model_.manifest, slots, part.extended(), y_hat, image);
+    }
     // While a device works on the pixels.
     Buffer latents;
     co_await fetch_latents(*model_.manifest, slots, part, y_hat, latents);
-    check_latents(part, 0, latents);
+    if (complete) {
+        check_latents(part, 0, latents);
+    }
     latents = {};
+    if (!options_.pixels) {
+        co_return;
+    }
     Buffer pixels;
     co_await fetch_image(slots, part.extended(), image, pixels);
     const std::span<const std::uint8_t> all = pixels.as<std::uint8_t>();
@@ -239,13 +305,17 @@ Steps DecoderMachine::decode_tile(std::uint32_t number, Slots& slots) {
 Steps DecoderMachine::read_tile(std::uint32_t number, Slots& slots) {
     const Box tile = grid_.tiles().box(number);
     const Part part{1, hyper_size(tile), mirroring_of(tile, grid_.picture()), step_};
-    const BytesView payload = payload_of(number);
     SlotId y_hat = 0;
-    co_await decode_part(model_, slots, part, {&payload, 1}, y_hat);
+    bool complete = false;
+    co_await decode_part(part, number, slots, y_hat, complete);
     Buffer latents;
     co_await fetch_latents(*model_.manifest, slots, part, y_hat, latents);
-    check_latents(part, number, latents);
-    painter_->add_tile(number, std::move(latents));
+    if (complete) {
+        check_latents(part, number, latents);
+    }
+    if (painter_) {
+        painter_->add_tile(number, std::move(latents));
+    }
 }
 
 }  // namespace cca

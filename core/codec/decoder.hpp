@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -28,6 +29,9 @@ struct DecodeOptions {
     std::optional<Region> region;           ///< of a single picture
     std::optional<Identifier> fingerprint;  ///< of the host's engine; native mode needs it
     bool keep_going = false;                ///< whatever the digests say
+    std::optional<std::uint32_t> groups;    ///< channel groups to use; the others are predicted
+    bool preview = false;  ///< take a single stream that is cut short, and show what is there
+    bool pixels = true;    ///< false: decode symbols only, to learn what groups take
     Limits limits;
 };
 
@@ -37,6 +41,11 @@ struct DecodedPicture {
     std::uint32_t width = 0;  ///< of `pixels`
     std::uint32_t height = 0;
     std::vector<std::uint8_t> pixels;  ///< red, green, blue, row after row
+    std::uint64_t missing = 0;         ///< bytes of a stream that is cut short
+    /// For each payload, how many channel groups of it were used, or PartDecoder::kNothing; those
+    /// that were not needed count as whole.
+    std::vector<int> groups;
+    GroupBytes group_bytes;  ///< of the payloads that were decoded
 };
 
 /// Throws ForeignStreamError unless a stream decodes to what its encoder saw with this model on
@@ -73,19 +82,24 @@ class DecoderMachine : public Machine {
     Steps decode_whole(Slots& slots);
     Steps decode_tile(std::uint32_t number, Slots& slots);
     Steps read_tile(std::uint32_t number, Slots& slots);
-    BytesView payload_of(std::uint32_t tile) const;
+    PartPayload payload_of(std::uint32_t tile) const;
+    Steps decode_part(const Part& part, std::uint32_t tile, Slots& slots, SlotId& y_hat,
+                      bool& complete);
+    void note(std::uint32_t tile, const PartDecoder& decoder);
+    bool begin_tiles(std::deque<Task>& tasks);
     void check_latents(const Part& part, std::uint32_t tile, Buffer& latents);
 
     ModelView model_;
     std::vector<DecodedPicture> pictures_;
-    std::vector<BytesView> payloads_;
-    bool keep_going_;
+    std::vector<BytesView> payloads_;  // as far as they are there
+    DecodeOptions options_;
+    std::mutex turn_;  // of what is noted of payloads
     std::atomic<std::uint64_t> mismatches_ = 0;
     QuantisationStep step_;
     Region region_;
     Grid grid_;
-    std::vector<std::size_t> tile_starts_;  // in the payload of a tiled picture
-    std::optional<Painter> painter_;        // of a picture in tiles
+    std::vector<std::uint64_t> payload_starts_{0};  // of the first picture's, and where they end
+    std::optional<Painter> painter_;                // of a picture in tiles
     bool begun_ = false;
     bool painting_ = false;
 };

@@ -9,6 +9,7 @@
 #include "codec/machine.hpp"
 #include "codec/painter.hpp"
 #include "codec/part_coders.hpp"
+#include "codec/step_search.hpp"
 #include "format/container.hpp"
 
 namespace cca {
@@ -39,7 +40,8 @@ std::optional<Tiling> tiling_of(const StreamInfo& info, std::uint32_t tile_side)
 
 struct EncodeOptions {
     std::uint32_t workers = 1;
-    QuantisationStep step;
+    QuantisationStep step;                        ///< if there is no target
+    std::optional<Target> target;                 ///< of a single picture
     std::uint32_t tile_side = TileRule::kBySize;  ///< or a multiple of kHyperStride
     bool reconstruct = false;                     ///< also give what decoding will give
     std::optional<Identifier> fingerprint;        ///< of the host's engine; native mode needs it
@@ -51,6 +53,8 @@ struct EncodedPicture {
     StreamInfo info;
     Bytes stream;
     std::vector<std::uint8_t> reconstruction;  ///< [height, width, 3], if it was asked for
+    GroupBytes group_bytes;                    ///< of all payloads
+    std::uint32_t trials = 1;                  ///< how often its latents were coded
 };
 
 /// Encodes pictures of one padded size together; pictures in tiles one at a time.
@@ -63,7 +67,8 @@ class EncoderMachine : public Machine {
     ///         tile.
     ///
     /// Steps throw LatentsError, BundleError for graphs that give what no graph may, InexactError
-    /// if latents of an exact model are no integers, and LimitError.
+    /// if latents of an exact model are no integers, TargetError if no step meets the target, and
+    /// LimitError.
     EncoderMachine(const ModelView& model, std::vector<PictureView> pictures,
                    const EncodeOptions& options);
 
@@ -83,23 +88,45 @@ class EncoderMachine : public Machine {
         Buffer z_symbols;  // int32 [N, Z, h/4, w/4]
     };
 
+    // What one step gives: the payloads of the batch's pictures, or of a picture's tiles.
+    struct Trial {
+        QuantisationStep step;
+        std::vector<CodedPart> parts;
+        std::vector<std::uint32_t> digests;
+        std::vector<std::vector<std::uint8_t>> reconstructions;  // of each picture
+    };
+
+    enum class Stage : std::uint8_t { kCode, kPaint, kEnd };
+
+    void begin_trial(std::deque<Task>& tasks);
+    bool begin_row(std::deque<Task>& tasks);
+    bool end_trial();
+    double measure() const;
+    bool needs_pixels() const;
     Steps encode_whole(Slots& slots);
     Steps encode_tile(std::uint32_t number, Slots& slots);
+    Steps encode_part(const Part& part, std::size_t first, Analysed& found, Slots& slots,
+                      SlotId& y_hat);
     Steps analyse(const Box& seen, Slots& slots, Analysed& found);
     Steps analyse_windows(const Box& tile, Slots& slots, Analysed& found);
     Buffer padded_pixels_of(const Box& seen) const;
-    void add_digests(const Part& part, std::uint32_t tile, Buffer& latents);
-    void write(std::size_t picture, BytesView payload);
-    void write_tiles();
+    void add_digests(const Part& part, std::size_t first, Buffer& latents);
+    StreamInfo header_of(const Trial& trial, std::size_t picture) const;
+    Bytes stream_of(const Trial& trial, std::size_t picture) const;
+    void finish();
 
     ModelView model_;
     EncodeOptions options_;
     std::vector<PictureView> pictures_;
     std::vector<EncodedPicture> encoded_;
     Grid grid_;
-    std::vector<Bytes> tile_payloads_;
-    std::optional<Painter> painter_;
-    enum class Stage : std::uint8_t { kBegin, kCode, kPaint, kEnd } stage_ = Stage::kBegin;
+    std::vector<Analysed> analysed_;  // of the whole pictures, or of tiles, while they are needed
+    std::optional<StepSearch> search_;
+    bool last_trial_;
+    Trial trial_;
+    Trial best_;
+    std::optional<Painter> painter_;  // of a trial in tiles
+    Stage stage_ = Stage::kCode;
     bool painting_ = false;
 };
 

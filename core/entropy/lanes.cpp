@@ -18,7 +18,8 @@ namespace {
 
 }  // namespace
 
-Lanes::Lanes(std::span<const std::uint8_t> payload) : end_(payload.size()) {
+Lanes::Lanes(std::span<const std::uint8_t> payload, bool cut_short)
+    : end_(payload.size()), cut_short_(cut_short) {
     payload_.reserve(end_ + kLanes * kWordBytes + simd::kSlack);
     payload_.assign(payload.begin(), payload.end());
     payload_.resize(payload_.capacity());
@@ -41,7 +42,9 @@ void Lanes::read_head() {
     if (end_ < next_) {
         throw StreamError("payload truncated: it ends within the coder's state");
     }
-    if ((end_ - next_) % kWordBytes != 0) {
+    if (cut_short_) {
+        end_ -= (end_ - next_) % kWordBytes;
+    } else if ((end_ - next_) % kWordBytes != 0) {
         throw StreamError("payload truncated: it ends within a word");
     }
     for (std::size_t i = state_bytes; i > 0; --i) {
@@ -104,7 +107,7 @@ void Lanes::refill(std::size_t lane) {
     if (next_ != end_) {
         word = load_u16(payload_.data() + next_);
         next_ += kWordBytes;
-    } else if (alone() && unread_lanes_ > 0) {
+    } else if (alone() && unread_lanes_ > 0 && !cut_short_) {
         const std::uint32_t first = states_[unread_lanes_--];
         if (first >> kWordBits != 1) {
             throw_damaged("a lane does not end where it began");

@@ -18,8 +18,12 @@ class Lanes {
   public:
     /// Copies the payload and reads the first states.
     ///
+    /// @param cut_short  whether more words belong to the payload than are there.
     /// @throws StreamError if they are truncated or invalid.
-    explicit Lanes(std::span<const std::uint8_t> payload);
+    Lanes(std::span<const std::uint8_t> payload, bool cut_short);
+
+    /// Bytes that have been read.
+    std::size_t position() const { return next_; }
 
     /// How many of `units` make the next round, on the lanes 0, 1, ...; at least 1 of 1 or more.
     std::size_t next_round(std::size_t units) const {
@@ -83,6 +87,7 @@ class Lanes {
     std::size_t lanes_ = 1;
     std::uint64_t done_ = 0;        // units decoded so far
     std::uint64_t alone_from_ = 0;  // the unit from which lane 0 works alone
+    bool cut_short_;
     std::size_t unread_lanes_ = 0;  // lanes whose first state is still to serve lane 0 as a word
 };
 

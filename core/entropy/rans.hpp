@@ -37,7 +37,10 @@ class Encoder {
               const EntropyTables& tables);
 
     /// The payload of everything pushed so far.
-    std::vector<std::uint8_t> finish() const;
+    ///
+    /// @param group_bytes  gets how many of its bytes the decoder reads for each group; the coder's
+    ///                     first states are the first group's.
+    std::vector<std::uint8_t> finish(std::vector<std::uint64_t>* group_bytes = nullptr) const;
 
   private:
     class Impl;
@@ -50,11 +53,15 @@ class Encoder {
 /// threads at a time.
 class Decoder {
   public:
+    /// Whether a payload is all there. Of one that is cut short, the groups come out that are
+    /// whole.
+    enum class Extent : bool { kWhole, kCutShort };
+
     /// Reads the coder's first states; keeps a copy of `payload`.
     ///
     /// @throws StreamError if they are truncated or invalid.
     /// @throws std::invalid_argument as Encoder() does.
-    explicit Decoder(std::span<const std::uint8_t> payload);
+    explicit Decoder(std::span<const std::uint8_t> payload, Extent extent = Extent::kWhole);
     Decoder(Decoder&&) noexcept;
     Decoder& operator=(Decoder&&) noexcept;
     ~Decoder();
@@ -69,6 +76,9 @@ class Decoder {
     template <typename Index>
     void pull(std::span<std::int32_t> symbols, std::span<const Index> indexes,
               const EntropyTables& tables);
+
+    /// Bytes of the payload that have been read.
+    std::size_t position() const;
 
     /// Confirms that every group has been pulled.
     ///

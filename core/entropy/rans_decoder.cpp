@@ -43,7 +43,10 @@ std::int64_t escaped_value(const CodingTable& table, std::uint64_t distance) {
 
 class Decoder::Impl {
   public:
-    explicit Impl(std::span<const std::uint8_t> payload) : path_(simd::path()), lanes_(payload) {}
+    Impl(std::span<const std::uint8_t> payload, Extent extent)
+        : path_(simd::path()), lanes_(payload, extent == Extent::kCutShort) {}
+
+    std::size_t position() const { return lanes_.position(); }
 
     template <typename Index>
     void pull(std::span<std::int32_t> symbols, std::span<const Index> caller_indexes,
@@ -368,7 +371,8 @@ class Decoder::Impl {
     std::vector<Tail> tails_;       // of far bins: first of exceptions, then of ordinary symbols
 };
 
-Decoder::Decoder(std::span<const std::uint8_t> payload) : impl_(std::make_unique<Impl>(payload)) {}
+Decoder::Decoder(std::span<const std::uint8_t> payload, Extent extent)
+    : impl_(std::make_unique<Impl>(payload, extent)) {}
 Decoder::Decoder(Decoder&&) noexcept = default;
 Decoder& Decoder::operator=(Decoder&&) noexcept = default;
 Decoder::~Decoder() = default;
@@ -383,6 +387,10 @@ template void Decoder::pull(std::span<std::int32_t>, std::span<const std::uint8_
                             const EntropyTables&);
 template void Decoder::pull(std::span<std::int32_t>, std::span<const std::uint16_t>,
                             const EntropyTables&);
+
+std::size_t Decoder::position() const {
+    return impl_->position();
+}
 
 void Decoder::finish() {
     impl_->finish();

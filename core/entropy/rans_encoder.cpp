@@ -25,6 +25,7 @@ class Writer {
         for (const Run& run : runs) {
             units_ += run.units;
         }
+        words_before_.resize(runs.size() + 1);
         enter_run();
     }
 
@@ -47,7 +48,15 @@ class Writer {
         return serialise(lanes);
     }
 
+    // Of the payload, for the runs from number `first` to `end`, which is not the first group's.
+    std::uint64_t bytes_of(std::size_t first, std::size_t end) const {
+        return kWordBytes * (written(words_before_[first]) - written(words_before_[end]));
+    }
+
   private:
+    // Of so many words, those that stay words.
+    std::size_t written(std::size_t words) const { return words - std::min(words, skipped_); }
+
     // Sets left_ and extras_ to the last of the runs that are left.
     void enter_run() {
         if (!runs_.empty()) {
@@ -60,6 +69,7 @@ class Writer {
         left_ -= count;
         units_ -= count;
         if (left_ == 0) {
+            words_before_[runs_.size() - 1] = words_.words();
             runs_ = runs_.first(runs_.size() - 1);
             enter_run();
         }
@@ -152,12 +162,13 @@ class Writer {
         put(0, raw_step(static_cast<std::uint32_t>(length), kLengthBits));
     }
 
-    std::vector<std::uint8_t> serialise(std::size_t lanes) const {
+    std::vector<std::uint8_t> serialise(std::size_t lanes) {
+        skipped_ = lanes - 1;
         const bool long_state = states_[0] >> (8 * kShortStateBytes) != 0;
         std::vector<std::uint8_t> payload;
         payload.push_back((lanes > 1 ? kManyLanesFlag : 0) | (long_state ? kLongStateFlag : 0));
         append_bytes(payload, states_[0], kShortStateBytes + long_state);
-        words_.append_to(payload, lanes - 1);
+        words_.append_to(payload, skipped_);
         return payload;
     }
 
@@ -168,6 +179,8 @@ class Writer {
     std::uint64_t units_ = 0;  // of all
     alignas(64) std::array<std::uint32_t, kLanes> states_{};
     WordWriter words_;
+    std::vector<std::size_t> words_before_;  // for each run, when it and all behind it are encoded
+    std::size_t skipped_ = 0;                // words that became first states
 };
 
 // Whether the runs cost about so many bytes, judged by every 16th unit. The bits of a float, read
@@ -199,21 +212,42 @@ class Encoder::Impl {
     void push(std::span<const std::int32_t> symbols, std::span<const Index> indexes,
               const std::shared_ptr<const CodingTables>& tables) {
         std::vector<Run> runs = builder_.build(symbols, indexes, tables);
+        groups_.push_back(runs_.size());
         runs_.insert(runs_.end(), std::move_iterator(runs.begin()), std::move_iterator(runs.end()));
     }
 
-    std::vector<std::uint8_t> finish() const {
+    std::vector<std::uint8_t> finish(std::vector<std::uint64_t>* group_bytes) const {
         std::uint64_t units = 0;
         for (const Run& run : runs_) {
             units += run.units;
         }
         const bool many = units < kMostUnits && cost_at_least(runs_, kManyLanesBytes);
-        return Writer(runs_, path_).write(many ? kLanes : 1);
+        Writer writer(runs_, path_);
+        std::vector<std::uint8_t> payload = writer.write(many ? kLanes : 1);
+        if (group_bytes != nullptr) {
+            *group_bytes = bytes_of_groups(writer, payload.size());
+        }
+        return payload;
     }
 
   private:
+    std::vector<std::uint64_t> bytes_of_groups(const Writer& writer, std::uint64_t all) const {
+        std::vector<std::uint64_t> bytes(groups_.size());
+        for (std::size_t group = groups_.size(); group-- > 1;) {
+            const bool last = group + 1 == groups_.size();
+            bytes[group] =
+                writer.bytes_of(groups_[group], last ? runs_.size() : groups_[group + 1]);
+            all -= bytes[group];
+        }
+        if (!bytes.empty()) {
+            bytes.front() = all;
+        }
+        return bytes;
+    }
+
     const simd::Path& path_ = simd::path();
     RunBuilder builder_{path_};
+    std::vector<std::size_t> groups_;  // the first run of each
     std::vector<Run> runs_;
 };
 
@@ -233,8 +267,8 @@ template void Encoder::push(std::span<const std::int32_t>, std::span<const std::
 template void Encoder::push(std::span<const std::int32_t>, std::span<const std::uint16_t>,
                             const EntropyTables&);
 
-std::vector<std::uint8_t> Encoder::finish() const {
-    return impl_->finish();
+std::vector<std::uint8_t> Encoder::finish(std::vector<std::uint64_t>* group_bytes) const {
+    return impl_->finish(group_bytes);
 }
 
 }  // namespace cca

@@ -37,6 +37,17 @@ class WordWriter {
     }
     void set_top(std::uint16_t* top) { top_ = top; }
 
+    /// Words written so far.
+    std::size_t words() const {
+        std::size_t count = 0;
+        for (const Block& block : blocks_) {
+            const bool last = &block == &blocks_.back();
+            count +=
+                static_cast<std::size_t>(block.data.get() + kWords - (last ? top_ : block.top));
+        }
+        return count;
+    }
+
     /// Words written to the first block so far, of which there is only one at the start.
     std::size_t first_words() const {
         return static_cast<std::size_t>(blocks_.front().data.get() + kWords - top_);

@@ -334,19 +334,88 @@ std::string payload_name(const StreamInfo& info, std::size_t index) {
            std::to_string(index / columns);
 }
 
-BytesView take_section(BytesView stream, std::size_t& position, const Section& section,
-                       const std::string& name) {
-    if (stream.size() - position < section.size) {
-        throw StreamError("truncated: the " + name + " has " + std::to_string(section.size) +
-                          " bytes from byte " + std::to_string(position) +
-                          ", the file ends at byte " + std::to_string(stream.size()));
+// Takes sections, one behind the other.
+class SectionReader {
+  public:
+    SectionReader(BytesView stream, std::size_t position, bool may_be_cut_short)
+        : stream_(stream), position_(position), may_be_cut_short_(may_be_cut_short) {}
+
+    // As much of a section as is there; checked if that is all of it.
+    BytesView take(const Section& section, const std::string& name) {
+        const std::size_t there = stream_.size() - position_;
+        if (there < section.size) {
+            if (!may_be_cut_short_) {
+                throw StreamError("truncated: the " + name + " has " +
+                                  std::to_string(section.size) + " bytes from byte " +
+                                  std::to_string(position_) + ", the file ends at byte " +
+                                  std::to_string(stream_.size()));
+            }
+            missing_ += section.size - there;
+            return advance(there);
+        }
+        const BytesView bytes = advance(section.size);
+        if (crc32c(bytes) != section.checksum) {
+            throw StreamError(name + " checksum mismatch: the file is damaged");
+        }
+        return bytes;
     }
-    const BytesView bytes = stream.subspan(position, section.size);
-    if (crc32c(bytes) != section.checksum) {
-        throw StreamError(name + " checksum mismatch: the file is damaged");
+
+    std::size_t position() const { return position_; }
+    std::uint64_t missing() const { return missing_; }
+
+  private:
+    BytesView advance(std::size_t count) {
+        position_ += count;
+        return stream_.subspan(position_ - count, count);
     }
-    position += section.size;
-    return bytes;
+
+    BytesView stream_;
+    std::size_t position_;
+    bool may_be_cut_short_;
+    std::uint64_t missing_ = 0;
+};
+
+ParsedStream parse(BytesView stream, const Limits& limits, bool may_be_cut_short) {
+    check_magic(stream);
+    Reader reader(stream);
+    reader.take(kMagic.size());
+    const std::uint8_t flags = take_flags(reader);
+    StreamInfo info = take_fields(reader, flags);
+    const SectionTable table = take_section_table(reader, flags, info);
+    const std::uint32_t computed = crc32c(stream.first(reader.position()));
+    if (reader.take_u32() != computed) {
+        throw StreamError("header checksum mismatch: the file is damaged");
+    }
+    // From here on the header is what some encoder wrote, though not necessarily ours.
+    check_header(info, table);
+    info.digests = table.digests;
+    check_limits(info, table, limits);
+    SectionReader sections(stream, reader.position(), may_be_cut_short);
+    for (std::size_t i = 0; i < table.payload.size(); ++i) {
+        static_cast<void>(sections.take(table.payload[i], payload_name(info, i)));
+        if (info.tiling) {
+            info.tiling->tile_sizes.push_back(table.payload[i].size);
+        }
+    }
+    const BytesView payload =
+        stream.subspan(reader.position(), sections.position() - reader.position());
+    const std::uint64_t payload_size = payload.size() + sections.missing();
+    if (payload_size > std::numeric_limits<std::uint32_t>::max()) {
+        throw StreamError("invalid header: the tiles have 2^32 bytes or more together");
+    }
+    for (std::size_t i = 0; i < kMetadata.size(); ++i) {
+        if (const auto& section = table.metadata[i]) {
+            const BytesView bytes = sections.take(*section, kMetadata[i].name);
+            if (bytes.size() == section->size) {
+                info.*kMetadata[i].field = Bytes(bytes.begin(), bytes.end());
+            }
+        }
+    }
+    if (sections.position() != stream.size()) {
+        throw StreamError("trailing bytes after the last section: " +
+                          std::to_string(stream.size() - sections.position()));
+    }
+    return {std::move(info), payload, payload_size, sections.missing()};
 }
 
 }  // namespace
@@ -442,43 +511,11 @@ Bytes write_stream(const StreamInfo& info, BytesView payload) {
 }
 
 ParsedStream parse_stream(BytesView stream, const Limits& limits) {
-    check_magic(stream);
-    Reader reader(stream);
-    reader.take(kMagic.size());
-    const std::uint8_t flags = take_flags(reader);
-    StreamInfo info = take_fields(reader, flags);
-    const SectionTable table = take_section_table(reader, flags, info);
-    const std::uint32_t computed = crc32c(stream.first(reader.position()));
-    if (reader.take_u32() != computed) {
-        throw StreamError("header checksum mismatch: the file is damaged");
-    }
-    // From here on the header is what some encoder wrote, though not necessarily ours.
-    check_header(info, table);
-    info.digests = table.digests;
-    check_limits(info, table, limits);
-    std::size_t position = reader.position();
-    const std::size_t first = position;
-    for (std::size_t i = 0; i < table.payload.size(); ++i) {
-        take_section(stream, position, table.payload[i], payload_name(info, i));
-        if (info.tiling) {
-            info.tiling->tile_sizes.push_back(table.payload[i].size);
-        }
-    }
-    const BytesView payload = stream.subspan(first, position - first);
-    if (payload.size() > std::numeric_limits<std::uint32_t>::max()) {
-        throw StreamError("invalid header: the tiles have 2^32 bytes or more together");
-    }
-    for (std::size_t i = 0; i < kMetadata.size(); ++i) {
-        if (const auto& section = table.metadata[i]) {
-            const BytesView bytes = take_section(stream, position, *section, kMetadata[i].name);
-            info.*kMetadata[i].field = Bytes(bytes.begin(), bytes.end());
-        }
-    }
-    if (position != stream.size()) {
-        throw StreamError("trailing bytes after the last section: " +
-                          std::to_string(stream.size() - position));
-    }
-    return {std::move(info), payload};
+    return parse(stream, limits, false);
+}
+
+ParsedStream parse_start(BytesView stream, const Limits& limits) {
+    return parse(stream, limits, true);
 }
 
 }  // namespace cca

@@ -104,6 +104,8 @@ Bytes write_stream(const StreamInfo& info, BytesView payload);
 struct ParsedStream {
     StreamInfo info;
     BytesView payload;
+    std::uint64_t payload_size = 0;  ///< more than `payload` has if the stream is cut short in it
+    std::uint64_t missing = 0;       ///< bytes of all sections that a stream lacks
 };
 
 /// Checks every byte of `stream`: structure, checksums and `limits`.
@@ -113,5 +115,9 @@ struct ParsedStream {
 /// @throws LimitError if the picture is larger than `limits` allow.
 /// @throws StreamError at the first other thing wrong.
 ParsedStream parse_stream(BytesView stream, const Limits& limits = {});
+
+/// The same of a stream that may be cut short behind its header: the payload is as much of it as is
+/// there, and metadata are there or not. A section that is not whole is not checked.
+ParsedStream parse_start(BytesView stream, const Limits& limits = {});
 
 }  // namespace cca

@@ -41,6 +41,12 @@ class LatentsError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// A size or quality that no quantisation step gives a picture.
+class TargetError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
 /// A sound stream that another model, or another engine, made.
 class ForeignStreamError : public std::runtime_error {
   public:

@@ -182,13 +182,16 @@ class PyDecoder {
         const std::optional<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>>&
             region,
         const OptionalBytes& fingerprint, std::uint64_t max_pixels, std::uint32_t workers,
-        bool keep_going)
+        bool keep_going, std::optional<std::uint32_t> groups, bool preview, bool pixels)
         : streams_(std::move(streams)), machine_([&] {
               DecodeOptions options;
               options.workers = workers;
               options.limits.max_pixels = max_pixels;
               options.fingerprint = to_identifier(fingerprint);
               options.keep_going = keep_going;
+              options.groups = groups;
+              options.preview = preview;
+              options.pixels = pixels;
               if (region) {
                   const auto [x, y, width, height] = *region;
                   options.region = Region{x, y, width, height};
@@ -206,8 +209,12 @@ class PyDecoder {
     nb::list finish() {
         nb::list pictures;
         for (DecodedPicture& picture : machine_.pictures()) {
-            pictures.append(nb::make_tuple(
-                picture.info, to_python(std::move(picture.pixels), picture.height, picture.width)));
+            nb::object pixels = nb::none();
+            if (!picture.pixels.empty()) {
+                pixels = to_python(std::move(picture.pixels), picture.height, picture.width);
+            }
+            pictures.append(nb::make_tuple(picture.info, pixels, picture.groups,
+                                           picture.group_bytes, picture.missing));
         }
         return pictures;
     }
@@ -223,12 +230,14 @@ class PyEncoder {
   public:
     PyEncoder(const PyModel& model, std::vector<PictureTuple> pictures, std::uint32_t tile_side,
               bool reconstruct, const OptionalBytes& fingerprint, std::uint64_t max_pixels,
-              std::uint32_t workers)
+              std::uint32_t workers, std::int8_t step, const std::optional<Target>& target)
         : pictures_(std::move(pictures)), machine_([&] {
               EncodeOptions options;
               options.workers = workers;
               options.tile_side = tile_side;
               options.reconstruct = reconstruct;
+              options.step = QuantisationStep(step);
+              options.target = target;
               options.limits.max_pixels = max_pixels;
               options.fingerprint = to_identifier(fingerprint);
               std::vector<PictureView> views;
@@ -253,8 +262,9 @@ class PyEncoder {
                 pixels = to_python(std::move(encoded.reconstruction), encoded.info.height,
                                    encoded.info.width);
             }
-            results.append(nb::make_tuple(
-                encoded.info, nb::bytes(encoded.stream.data(), encoded.stream.size()), pixels));
+            results.append(nb::make_tuple(encoded.info,
+                                          nb::bytes(encoded.stream.data(), encoded.stream.size()),
+                                          pixels, encoded.group_bytes, encoded.trials));
         }
         return results;
     }
@@ -359,24 +369,36 @@ void bind_machines(nb::module_& module) {
     module.def(
         "quality_of_step", [](std::int8_t code) { return quality_of_step(QuantisationStep(code)); },
         "code"_a);
+    nb::enum_<Target::Kind>(module, "TargetKind")
+        .value("FILE_BYTES", Target::Kind::kFileBytes)
+        .value("PAYLOAD_BYTES", Target::Kind::kPayloadBytes)
+        .value("PSNR", Target::Kind::kPsnr);
+    nb::class_<Target>(module, "Target")
+        .def(nb::init<Target::Kind, double>(), "kind"_a, "value"_a)
+        .def_ro("kind", &Target::kind)
+        .def_ro("value", &Target::value);
     const auto max_pixels = Limits{}.max_pixels;
     nb::class_<PyDecoder> decoder(module, "DecoderMachine", nb::is_final());
     decoder
         .def(nb::init<const PyModel&, std::vector<nb::bytes>,
                       const std::optional<
                           std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t>>&,
-                      const OptionalBytes&, std::uint64_t, std::uint32_t, bool>(),
+                      const OptionalBytes&, std::uint64_t, std::uint32_t, bool,
+                      std::optional<std::uint32_t>, bool, bool>(),
              nb::keep_alive<1, 2>(), "model"_a, "streams"_a, nb::kw_only(), "region"_a = nb::none(),
              "fingerprint"_a = nb::none(), "max_pixels"_a = max_pixels, "workers"_a = 1,
-             "keep_going"_a = false)
+             "keep_going"_a = false, "groups"_a = nb::none(), "preview"_a = false,
+             "pixels"_a = true)
         .def_prop_ro("mismatches", [](PyDecoder& self) { return self.machine().mismatches(); });
     bind_steps(decoder);
     nb::class_<PyEncoder> encoder(module, "EncoderMachine", nb::is_final());
     encoder.def(nb::init<const PyModel&, std::vector<PictureTuple>, std::uint32_t, bool,
-                         const OptionalBytes&, std::uint64_t, std::uint32_t>(),
+                         const OptionalBytes&, std::uint64_t, std::uint32_t, std::int8_t,
+                         const std::optional<Target>&>(),
                 nb::keep_alive<1, 2>(), "model"_a, "pictures"_a, nb::kw_only(),
                 "tile_side"_a = TileRule::kBySize, "reconstruct"_a = false,
-                "fingerprint"_a = nb::none(), "max_pixels"_a = max_pixels, "workers"_a = 1);
+                "fingerprint"_a = nb::none(), "max_pixels"_a = max_pixels, "workers"_a = 1,
+                "step"_a = 0, "target"_a = nb::none());
     bind_steps(encoder);
     nb::class_<PyPrior> prior(module, "PriorMachine", nb::is_final());
     prior

@@ -14,6 +14,7 @@ NB_MODULE(_core, module) {
     nb::exception<cca::LimitError>(module, "LimitError", stream_error);
     nb::exception<cca::BundleError>(module, "BundleError", PyExc_ValueError);
     nb::exception<cca::ForeignStreamError>(module, "ForeignStreamError", PyExc_ValueError);
+    nb::exception<cca::TargetError>(module, "TargetError", PyExc_ValueError);
     nb::exception<cca::LatentsError>(module, "LatentsError", PyExc_RuntimeError);
     nb::exception<cca::InexactError>(module, "InexactError", PyExc_RuntimeError);
     nb::exception<cca::StateError>(module, "StateError", PyExc_RuntimeError);

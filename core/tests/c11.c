@@ -30,8 +30,8 @@ static_assert(sizeof(cca_step) == 112, "layout");
 static_assert(sizeof(cca_host) == 48, "layout");
 static_assert(sizeof(cca_limits) == 32, "layout");
 static_assert(sizeof(cca_picture) == 64, "layout");
-static_assert(sizeof(cca_decode_options) == 72, "layout");
-static_assert(sizeof(cca_encode_options) == 64, "layout");
+static_assert(sizeof(cca_decode_options) == 88, "layout");
+static_assert(sizeof(cca_encode_options) == 80, "layout");
 #endif
 
 /* Called from C++: the same functions under the same names. */

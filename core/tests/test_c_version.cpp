@@ -49,6 +49,7 @@ TEST_CASE("every exception has a status, and its message is the last error") {
     CHECK(status_of(cca::UnsupportedBundleError("new")) == CCA_ERROR_UNSUPPORTED);
     CHECK(status_of(cca::BundleError("bundle")) == CCA_ERROR_BUNDLE);
     CHECK(status_of(cca::ForeignStreamError("foreign")) == CCA_ERROR_MODEL);
+    CHECK(status_of(cca::TargetError("target")) == CCA_ERROR_TARGET);
     CHECK(status_of(cca::LatentsError("latents")) == CCA_ERROR_LATENTS);
     CHECK(status_of(cca::InexactError("inexact")) == CCA_ERROR_INEXACT);
     CHECK(status_of(cca::StateError("order")) == CCA_ERROR_STATE);

@@ -22,12 +22,12 @@ class FirstGroup {
         encoder.push_hyper(std::vector<std::int32_t>(2));
         std::vector<std::int32_t> symbols(indexes_.size());
         encoder.code(group(), indexes_, means_, symbols);
-        return encoder.finish().front();
+        return encoder.finish().front().payload;
     }
 
     std::vector<std::int32_t> decode(QuantisationStep step, const Bytes& payload) const {
-        const BytesView bytes(payload);
-        PartDecoder decoder(view(), {1, {1, 1}, {}, step}, {&bytes, 1});
+        const PartPayload whole{payload};
+        PartDecoder decoder(view(), {1, {1, 1}, {}, step}, {&whole, 1});
         static_cast<void>(decoder.pull_hyper());
         std::vector<std::int32_t> symbols(indexes_.size());
         decoder.code(group(), indexes_, {}, symbols);

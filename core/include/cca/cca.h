@@ -94,7 +94,8 @@ typedef enum cca_status {
     CCA_ERROR_MODEL = 10,      /* a sound stream that another model, or another engine, made */
     CCA_ERROR_LATENTS = 11,    /* the model gives infinite or undefined latents for a picture */
     CCA_ERROR_HOST = 12,       /* a function of the host failed */
-    CCA_ERROR_INEXACT = 13     /* the host's engine does not compute the model exactly */
+    CCA_ERROR_INEXACT = 13,    /* the host's engine does not compute the model exactly */
+    CCA_ERROR_TARGET = 14      /* no quantisation step gives the size or PSNR that is asked for */
 } cca_status;
 
 /* Name of a status, for instance "CCA_ERROR_STREAM"; "unknown status" for any other value.
@@ -208,6 +209,15 @@ CCA_API cca_status cca_stream_parse(cca_view stream, const cca_limits* limits,
  * CCA_ERROR_ARGUMENT. */
 CCA_API cca_status cca_step_of_quality(double quality, int32_t* step);
 
+/* What lies between two latents that a stream can tell apart: docs/spec/format.md, "Quantisation
+ * step".
+ *
+ * step   -128 to 127.
+ * value  not null; gets it, exactly: 1 for 0.
+ *
+ * CCA_ERROR_ARGUMENT. */
+CCA_API cca_status cca_step_value(int32_t step, float* value);
+
 /* ---- Models -------------------------------------------------------------------------------- */
 
 /* The part of a model bundle that the host and the coder need; immutable. */
@@ -283,13 +293,24 @@ CCA_API cca_status cca_model_graph(const cca_model* model, uint32_t index, cca_g
  * CCA_ERROR_ARGUMENT, _BUNDLE. */
 CCA_API cca_status cca_file_check(const cca_file* file, cca_view content);
 
-/* The tables of latent symbols, one for each scale; a graph's output `indexes` chooses from them.
+/* The tables of latent symbols, one for each scale; cca_model_choose_tables() chooses from them.
  * Belongs to the model. Null if `model` is. */
 CCA_API const cca_tables* cca_model_gaussian_tables(const cca_model* model);
 
 /* The tables of hyper-latent symbols, one for each hyper-latent channel: the table index of a
  * symbol is its channel. Belongs to the model. Null if `model` is. */
 CCA_API const cca_tables* cca_model_hyper_tables(const cca_model* model);
+
+/* The table of each latent symbol.
+ *
+ * model    not null.
+ * step     of the stream.
+ * indexes  `count` of them, as a graph gives them; null only if `count` is 0.
+ * tables   gets `count` numbers of tables; null only if `count` is 0. May be `indexes`.
+ *
+ * CCA_ERROR_ARGUMENT, _BUNDLE, _MEMORY. */
+CCA_API cca_status cca_model_choose_tables(const cca_model* model, int32_t step,
+                                           const uint8_t* indexes, size_t count, uint8_t* tables);
 
 /* Number of tables in a set: a table index must be less. 0 if `tables` is null. */
 CCA_API size_t cca_tables_count(const cca_tables* tables);
@@ -463,6 +484,10 @@ typedef struct cca_decode_options {
     const uint8_t* fingerprint; /* native mode: CCA_IDENTIFIER_BYTES that stand for the engine */
     uint32_t workers;           /* threads that may do steps at the same time; 0 stands for 1 */
     uint32_t keep_going;        /* 1: show what came of latents that are not the encoder's */
+    uint32_t leave_out;         /* channel groups, from the last on, that are predicted instead */
+    uint32_t preview;           /* 1: take a stream that is cut short, and show what is there */
+    uint32_t skip_pixels;       /* 1: decode symbols only, to learn what groups take */
+    uint32_t reserved;          /* 0 */
 } cca_decode_options;
 
 /* Decodes one stream, or several of one padded size and without tiles together, as a batch. */
@@ -509,6 +534,17 @@ CCA_API cca_status cca_decoder_picture(const cca_decoder* decoder, size_t index,
  * CCA_ERROR_ARGUMENT, _STATE. */
 CCA_API cca_status cca_decoder_mismatches(const cca_decoder* decoder, uint64_t* count);
 
+/* What was decoded of a picture.
+ *
+ * groups  not null; gets for each payload how many channel groups were used, or -1 if not even its
+ *         hyper-latents are there; cca_stream_info.payload_count numbers, which belong to the
+ *         decoder.
+ * bytes   not null; as cca_encoder_group_bytes() has them, as far as they were decoded.
+ *
+ * CCA_ERROR_ARGUMENT, _STATE. */
+CCA_API cca_status cca_decoder_groups(const cca_decoder* decoder, size_t index,
+                                      const int32_t** groups, const uint64_t** bytes);
+
 /* Ends the work early, for a host that cannot do a step or is no longer asked to: workers that wait
  * come back with CCA_ERROR_STATE, and none has another step. May be called by any thread. */
 CCA_API void cca_decoder_stop(cca_decoder* decoder);
@@ -531,6 +567,15 @@ CCA_API cca_status cca_decode_with(const cca_model* model, cca_view stream,
 #define CCA_TILE_BY_SIZE 0U      /* tiles of up to 3,072 pixels a side for pictures above 2^21 */
 #define CCA_TILE_NONE UINT32_MAX /* every picture as a whole */
 
+/* Values of target: what the encoder looks for a step for. Sizes are met within 1 %, by the largest
+ * that is not above the target if there is one, a PSNR within 0.05 dB. */
+typedef enum cca_target {
+    CCA_TARGET_NONE = 0,          /* the options' `step` */
+    CCA_TARGET_FILE_BYTES = 1,    /* of the whole stream */
+    CCA_TARGET_PAYLOAD_BYTES = 2, /* of the stream without its metadata */
+    CCA_TARGET_PSNR = 3           /* dB, over all samples */
+} cca_target;
+
 /* Fields that an older program does not know are zero, which always stands for the default. */
 typedef struct cca_encode_options {
     size_t struct_size; /* sizeof(cca_encode_options) */
@@ -541,6 +586,9 @@ typedef struct cca_encode_options {
     uint32_t reconstruct;       /* 1: also give the pixels that decoding will give */
     uint32_t workers;           /* as for decoding */
     int32_t step;               /* quantisation step as in cca_stream_info, -128 to 127 */
+    double target_value;        /* above 0, if there is a target */
+    uint32_t target;            /* a cca_target, of a single picture */
+    uint32_t reserved;          /* 0 */
 } cca_encode_options;
 
 /* Encodes one picture, or several of one padded size and without tiles together, as a batch. */
@@ -558,7 +606,7 @@ CCA_API cca_status cca_encoder_create(const cca_model* model, const cca_picture*
 
 /* As cca_decoder_next().
  *
- * CCA_ERROR_ARGUMENT, _STATE, _BUNDLE, _LATENTS, _INEXACT, _LIMIT, _MEMORY. */
+ * CCA_ERROR_ARGUMENT, _STATE, _BUNDLE, _LATENTS, _INEXACT, _TARGET, _LIMIT, _MEMORY. */
 CCA_API cca_status cca_encoder_next(cca_encoder* encoder, uint32_t worker, const cca_step** step);
 
 /* A whole .cca file. Its bytes belong to the encoder.
@@ -579,6 +627,17 @@ CCA_API cca_status cca_encoder_stream(const cca_encoder* encoder, size_t index, 
  * CCA_ERROR_ARGUMENT, _STATE. */
 CCA_API cca_status cca_encoder_reconstruction(const cca_encoder* encoder, size_t index,
                                               cca_view* pixels);
+
+/* What a stream's bytes are for.
+ *
+ * encoder, index  as for cca_encoder_stream().
+ * bytes           not null; gets the payload's bytes that are the hyper-latents', then those of
+ *                 each channel group: cca_model_info.group_count + 1 numbers, which belong to the
+ *                 encoder.
+ *
+ * CCA_ERROR_ARGUMENT, _STATE. */
+CCA_API cca_status cca_encoder_group_bytes(const cca_encoder* encoder, size_t index,
+                                           const uint64_t** bytes);
 
 /* As cca_decoder_stop(). */
 CCA_API void cca_encoder_stop(cca_encoder* encoder);

@@ -1,5 +1,6 @@
 """The native core: machines, the `.cca` container (docs/spec/format.md) and the entropy coder."""
 
+import enum
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias, final
 
@@ -18,6 +19,9 @@ class BundleError(ValueError):
 
 class ForeignStreamError(ValueError):
     """A sound stream that another model, or another engine, made."""
+
+class TargetError(ValueError):
+    """No quantisation step gives a picture the size or PSNR that is asked for."""
 
 class LatentsError(RuntimeError):
     """A model gives infinite or undefined latents for a picture."""
@@ -113,6 +117,32 @@ TILE_BY_SIZE: Final[int]
 TILE_NONE: Final[int]
 """As `tile_side`: every picture as a whole."""
 
+class TargetKind(enum.Enum):
+    """What a target is about."""
+
+    FILE_BYTES = ...
+    """The whole stream."""
+
+    PAYLOAD_BYTES = ...
+    """The stream without its metadata."""
+
+    PSNR = ...
+    """dB, over all samples."""
+
+@final
+class Target:
+    """What an encoder looks for a quantisation step for.
+
+    Sizes are met within 1 %, by the largest that is not above the target if there is one, a PSNR
+    within 0.05 dB.
+    """
+
+    def __init__(self, kind: TargetKind, value: float) -> None: ...
+    @property
+    def kind(self) -> TargetKind: ...
+    @property
+    def value(self) -> float: ...
+
 @final
 class EncoderMachine:
     """Encodes pictures of one padded size together, step by step."""
@@ -127,6 +157,8 @@ class EncoderMachine:
         fingerprint: bytes | None = None,
         max_pixels: int = ...,
         workers: int = 1,
+        step: int = 0,
+        target: Target | None = None,
     ) -> None:
         """Begin.
 
@@ -139,10 +171,12 @@ class EncoderMachine:
             fingerprint: 8 bytes that stand for the engine; native mode needs it.
             max_pixels: Most pixels of a picture, its padding included.
             workers: Threads that may do steps at the same time.
+            step: Quantisation step, as in a stream, if there is no target.
+            target: What to look for a step for, of a single picture.
 
         Raises:
             LimitError: A picture has more than `max_pixels`.
-            ValueError: There is no such tile, or the pictures do not fit together.
+            ValueError: There is no such tile or target, or the pictures do not fit together.
         """
 
     def step(self, worker: int, host: Host) -> bool:
@@ -152,15 +186,21 @@ class EncoderMachine:
         through, and the machine is then of no more use.
 
         Raises:
-            LatentsError, InexactError, BundleError, LimitError: As their names say.
+            LatentsError, InexactError, BundleError, LimitError, TargetError: As their names say.
             StateError: An earlier step failed.
         """
 
     def waited(self, worker: int) -> float:
         """Seconds that a worker has waited for the others so far."""
 
-    def finish(self) -> list[tuple[StreamInfo, bytes, NDArray[np.uint8] | None]]:
-        """Header, stream and, if asked for, reconstruction of each picture; once, at the end."""
+    def finish(
+        self,
+    ) -> list[tuple[StreamInfo, bytes, NDArray[np.uint8] | None, list[int], int]]:
+        """What became of each picture; once, at the end.
+
+        Header, stream, reconstruction if it was asked for, bytes of the hyper-latents and of each
+        channel group, and how many steps were tried.
+        """
 
 @final
 class DecoderMachine:
@@ -176,6 +216,9 @@ class DecoderMachine:
         max_pixels: int = ...,
         workers: int = 1,
         keep_going: bool = False,
+        groups: int | None = None,
+        preview: bool = False,
+        pixels: bool = True,
     ) -> None:
         """Begin.
 
@@ -187,12 +230,16 @@ class DecoderMachine:
             max_pixels: Most pixels of a picture, its padding included.
             workers: Threads that may do steps at the same time.
             keep_going: Decode what is not what the encoder had, and count it in `mismatches`.
+            groups: Channel groups to use, all of them without it; the others are predicted.
+            preview: Take a single stream that is cut short, and show what is there.
+            pixels: Without them, only the symbols are decoded.
 
         Raises:
             StreamError: A stream is damaged.
             LimitError: A picture has more than `max_pixels`.
             ForeignStreamError: A stream is of another model or engine.
-            ValueError: The region is not in the picture, or streams do not fit together.
+            ValueError: The region is not in the picture, there are not so many groups, or streams
+                do not fit together.
         """
 
     def step(self, worker: int, host: Host) -> bool:
@@ -211,8 +258,16 @@ class DecoderMachine:
     def waited(self, worker: int) -> float:
         """As `EncoderMachine.waited`."""
 
-    def finish(self) -> list[tuple[StreamInfo, NDArray[np.uint8]]]:
-        """Header and pixels [H, W, 3] of each picture; once, at the end."""
+    def finish(
+        self,
+    ) -> list[tuple[StreamInfo, NDArray[np.uint8] | None, list[int], list[int], int]]:
+        """What became of each stream; once, at the end.
+
+        Header; pixels [H, W, 3] if they were asked for; for each payload how many channel groups
+        were used, or -1 if not even its hyper-latents are there; bytes that were decoded of the
+        hyper-latents and of each channel group; and how many bytes a stream that is cut short
+        lacks.
+        """
 
 @final
 class PriorMachine:
