@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from cca_export.graphs import CodecGraph, codec_graphs
 from cca_export.network import CcaNetwork
+from cca_export.steps import smallest_scale, table_indexes
 from cca_export.tables import EntropyTables, gaussian_tables, hyper_latent_tables
 from cca_runtime.stopwatch import Stopwatch
 from numpy.typing import NDArray
@@ -80,6 +81,7 @@ class EagerCodec:
         for graph in self._graphs:
             graph.module.to(device)
         self._sizes = network.architecture.group_sizes
+        self._smallest_scale = smallest_scale(network.finest_step)
 
     def encode(self, images: NDArray[np.uint8]) -> tuple[Strings, dict[str, float]]:
         """uint8 [N, H, W, 3], sides multiples of 64, to strings and seconds by stage."""
@@ -100,12 +102,12 @@ class EagerCodec:
             indexes_list: list[int] = []
             starts = np.cumsum([0, *self._sizes])
 
-            def code(group: int, means: Tensor, indexes: Tensor) -> NDArray[np.int64]:
+            def code(group: int, means: Tensor, indexes: NDArray[np.int64]) -> NDArray[np.int64]:
                 part = y[:, starts[group] : starts[group + 1]]
                 symbols: NDArray[np.int64] = torch.round(part - means).long().cpu().numpy()
                 with self._stage(watch, "coder"):
                     symbols_list.extend(symbols.ravel().tolist())
-                    indexes_list.extend(indexes.cpu().numpy().ravel().tolist())
+                    indexes_list.extend(indexes.ravel().tolist())
                 return symbols
 
             self._run_prior(z, code, watch)
@@ -129,11 +131,14 @@ class EagerCodec:
                 decoder.set_stream(strings.y)
                 tables = _lists(self._gaussian)
 
-            def code(group: int, means: Tensor, indexes: Tensor) -> NDArray[np.int64]:  # noqa: ARG001
+            def code(
+                group: int,  # noqa: ARG001 - a decoder reads groups in the stream's order
+                means: Tensor,  # noqa: ARG001 - and needs no means to read them
+                indexes: NDArray[np.int64],
+            ) -> NDArray[np.int64]:
                 with self._stage(watch, "coder"):
-                    chosen = indexes.cpu().numpy()
-                    values = decoder.decode_stream(chosen.ravel().tolist(), *tables)
-                    return np.array(values).reshape(chosen.shape)
+                    values = decoder.decode_stream(indexes.ravel().tolist(), *tables)
+                    return np.array(values).reshape(indexes.shape)
 
             y_hat = self._run_prior(z, code, watch)
             with self._stage(watch, "synthesis"):
@@ -142,14 +147,17 @@ class EagerCodec:
         return pixels, watch.seconds
 
     def _run_prior(self, z_symbols: Tensor, code: Any, watch: Stopwatch) -> Tensor:
-        state = CodingState({"z_symbols": z_symbols}, torch.cat)
+        step = torch.ones(1, device=self._device)
+        state = CodingState({"z_symbols": z_symbols, "step": step}, torch.cat)
         with self._stage(watch, "prior"):
             for group, graph in enumerate(self._graphs[1:-1]):
                 outputs = graph.module(**state.inputs(graph))
                 names = (spec.name for spec in graph.outputs)
                 state.add(dict(zip(names, outputs, strict=True)))
                 if group < len(self._sizes):
-                    symbols = code(group, state["means"], state["indexes"])
+                    places = state["indexes"].cpu().numpy()
+                    indexes = table_indexes(places, 0, self._smallest_scale)
+                    symbols = code(group, state["means"], indexes)
                     device_symbols = torch.from_numpy(symbol_bytes(symbols)).to(self._device)
                     state.add({"symbols": device_symbols})
         return state.inputs(self._graphs[-1])["y_hat"]
@@ -185,7 +193,8 @@ def exact_values_on(
     with torch.inference_mode():
         y, z = graphs[0].module.cpu()(torch.from_numpy(images))
         averages = torch.tensor(average_factors(*y.shape[2:])).to(device)
-        known = {"z_symbols": z.to(device), "averages": averages}
+        step = torch.ones(1, device=device)
+        known = {"z_symbols": z.to(device), "averages": averages, "step": step}
         state = CodingState(known, torch.cat)
         start = 0
         for graph in graphs[1:-1]:

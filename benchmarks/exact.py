@@ -26,7 +26,6 @@ from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import Pixels, read_picture
 from numpy.typing import NDArray
-from references.part_coder import averaging_graphs
 from references.prior_loop import CodeGroup, run_prior
 
 ROOT = Path(__file__).parent.parent
@@ -98,8 +97,7 @@ class Prior:
         self._loop(lambda group, _indexes, _means: self._symbols[group])
 
     def _loop(self, code_group: CodeGroup) -> None:
-        sizes, averaging = self._bundle.group_sizes, averaging_graphs(self._bundle)
-        run_prior(self._run, self._engine, sizes, self._z_symbols, code_group, averaging=averaging)
+        run_prior(self._run, self._engine, self._bundle, self._z_symbols, code_group)
 
 
 def timed(action: Callable[[], None], clock: Callable[[], float]) -> float:

@@ -30,6 +30,7 @@ from cca_export.half.convert import HalfPlaces, half_network
 from cca_export.half.ranges import Ranges, observe_ranges
 from cca_export.network import CcaNetwork, NafBlock
 from cca_export.onnx_writer import onnx_model
+from cca_export.steps import smallest_scale, table_indexes
 from cca_export.tables import gaussian_tables
 from full_size_checkpoint import PUBLISHED, random_network
 from half_islands import MORE, WITHOUT, Rounded, replaced
@@ -93,15 +94,19 @@ class Coded:
     symbols: NDArray[np.int64]
 
 
-def coded(graphs: Sequence[CodecGraph], picture: NDArray[np.uint8]) -> Coded:
-    """Encode and decode a picture; bits are of the latents, by their ideal code lengths."""
+def coded(graphs: Sequence[CodecGraph], picture: NDArray[np.uint8], smallest: int) -> Coded:
+    """Encode and decode a picture; bits are of the latents, by their ideal code lengths.
+
+    `smallest` is the network's `smallest_scale`.
+    """
     bits, tables = 0.0, gaussian_tables()
     indexes: list[NDArray[np.uint8]] = []
     symbols: list[NDArray[np.int64]] = []
     for run in run_codec(graphs, picture):
         if len(symbols) < len(indexes):  # every graph behind a group's reads its symbols
             symbols.append(read_symbols(run.inputs["symbols"]))
-            bits += code_length(symbols[-1], indexes[-1], tables)
+            chosen = table_indexes(indexes[-1], 0, smallest)
+            bits += code_length(symbols[-1], chosen, tables)
         if "indexes" in run.outputs:
             indexes.append(run.outputs["indexes"])
     error = float(np.mean((run.outputs["image"].astype(np.float64) - picture) ** 2))
@@ -120,6 +125,7 @@ def print_trained(engine: Engine, network: CcaNetwork, half: CcaNetwork) -> None
     modules = {g.name: HalfModule(g, onnx_model(g), engine) for g in codec_graphs(half)}
     everything = [CodecGraph(g.name, modules[g.name], g.inputs, g.outputs) for g in graphs]
     transforms = [everything[0], *graphs[1:-1], everything[-1]]
+    smallest = smallest_scale(network.finest_step)
     print(
         "| picture | FP32 | synthesis loses | latents lose | FP16 transforms: PSNR | bytes ", end=""
     )
@@ -127,10 +133,10 @@ def print_trained(engine: Engine, network: CcaNetwork, half: CcaNetwork) -> None
     print("|---" * 10 + "|")
     for name, picture in pictures():
         loss = half_loss(name, picture, graphs, modules)
-        before = coded(graphs, picture)
+        before = coded(graphs, picture, smallest)
         columns = [f"{loss.psnr:.3f} dB | {loss.synthesis:+.4f} dB | {loss.latents:+.4f} dB"]
         for some in (transforms, everything):
-            after = coded(some, picture)
+            after = coded(some, picture, smallest)
             columns += [f"{after.psnr - before.psnr:+.3f} dB"]
             columns += [f"{100 * (after.bits / before.bits - 1):+.2f} %"]
         columns += [f"{share(after.indexes, before.indexes):.2f} %"]

@@ -105,5 +105,5 @@ def write_bundle(
         if graph.name in halves:
             writer.add_half(graph, halves[graph.name])
     writer.add_tables(_TABLES, _TABLES)
-    writer.finish(network.architecture, complexity(network))
+    writer.finish(network.architecture, 0, complexity(network))
     return bundle

@@ -336,22 +336,6 @@ void bind_steps(nb::class_<PyMachine>& machine) {
 void bind_machines(nb::module_& module) {
     module.attr("TILE_BY_SIZE") = TileRule::kBySize;
     module.attr("TILE_NONE") = TileRule::kNone;
-    module.def(
-        "quantisation_step", [](std::int8_t code) { return QuantisationStep(code).value(); },
-        "code"_a);
-    module.def(
-        "symbol_range",
-        [](std::int8_t code) {
-            const QuantisationStep step(code);
-            return nb::make_tuple(step.smallest_symbol(), step.largest_symbol());
-        },
-        "code"_a);
-    module.def(
-        "step_of_quality", [](double quality) { return int{step_of_quality(quality).code()}; },
-        "quality"_a);
-    module.def(
-        "quality_of_step", [](std::int8_t code) { return quality_of_step(QuantisationStep(code)); },
-        "code"_a);
     nb::enum_<Target::Kind>(module, "TargetKind")
         .value("FILE_BYTES", Target::Kind::kFileBytes)
         .value("PAYLOAD_BYTES", Target::Kind::kPayloadBytes)

@@ -25,6 +25,7 @@ NB_MODULE(_core, module) {
     cca::python::bind_machines(module);
     cca::python::bind_manifest(module);
     cca::python::bind_onnx_graph(module);
+    cca::python::bind_quantisation(module);
     cca::python::bind_room(module);
     cca::python::bind_table_file(module);
 }

@@ -12,6 +12,7 @@ void bind_machines(nanobind::module_& module);
 void bind_model(nanobind::module_& module);
 void bind_manifest(nanobind::module_& module);
 void bind_onnx_graph(nanobind::module_& module);
+void bind_quantisation(nanobind::module_& module);
 void bind_room(nanobind::module_& module);
 void bind_table_file(nanobind::module_& module);
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from cca_export.graphs import codec_graphs
 from cca_export.network import CcaNetwork
+from cca_export.steps import smallest_scale, table_indexes
 from cca_export.tables import EntropyTables, gaussian_tables, hyper_latent_tables
 from numpy.typing import NDArray
 from references.coding_order import CodingState, symbol_bytes
@@ -35,6 +36,7 @@ class FloatCodec:
     def __init__(self, network: CcaNetwork) -> None:
         self._graphs = list(codec_graphs(network))
         self._sizes = list(network.architecture.group_sizes)
+        self._smallest_scale = smallest_scale(network.finest_step)
         self._gaussians = gaussian_tables()
         self._factorised = hyper_latent_tables(network.z_entropy_bottleneck)
 
@@ -43,16 +45,17 @@ class FloatCodec:
         """Code `pixels`, uint8 [H, W, 3], padded as the encoder pads them."""
         padding = choose_padding(*pixels.shape[:2])
         image = torch.from_numpy(pad(pixels, padding)[None])
-        known = CodingState[Tensor]({"image": image}, torch.cat)
+        known = CodingState[Tensor]({"image": image, "step": torch.ones(1)}, torch.cat)
         self._run(0, known)
-        channel = torch.arange(known["z_symbols"].shape[1])[None, :, None, None]
+        channel = np.arange(known["z_symbols"].shape[1])[None, :, None, None]
         bits = _bits(known["z_symbols"], channel, self._factorised)
         y = torch.split(known["y"], self._sizes, 1)
         for graph in range(1, len(self._graphs) - 1):
             if graph > 1:
                 means = known["means"]
                 symbols = torch.round(y[graph - 2] - means).to(torch.int32)
-                bits += _bits(symbols, known["indexes"], self._gaussians)
+                tables = table_indexes(known["indexes"].numpy(), 0, self._smallest_scale)
+                bits += _bits(symbols, tables, self._gaussians)
                 known.add({"symbols": torch.from_numpy(symbol_bytes(symbols.numpy()))})
             self._run(graph, known)
         self._run(len(self._graphs) - 1, known)
@@ -65,10 +68,10 @@ class FloatCodec:
         known.add(dict(zip((spec.name for spec in graph.outputs), outputs, strict=True)))
 
 
-def _bits(symbols: Tensor, indexes: Tensor, tables: EntropyTables) -> float:
+def _bits(symbols: Tensor, indexes: NDArray[np.int64], tables: EntropyTables) -> float:
     """Ideal code length of `symbols` with the tables that `indexes` name, escapes included."""
     values = symbols.numpy().astype(np.int64)
-    rows = np.broadcast_to(indexes.numpy(), values.shape)
+    rows = np.broadcast_to(indexes, values.shape)
     interval = values - tables.offset[rows]
     escape = tables.length[rows] - 2
     inside = (interval >= 0) & (interval < escape)

@@ -17,6 +17,7 @@ from torch import nn
 def at_step(network: CcaNetwork, step: float) -> CcaNetwork:
     """A copy of `network` that codes with the quantisation step `step` where it codes with 1."""
     scaled = copy.deepcopy(network)
+    scaled.finest_step = min(1.0, network.finest_step / step)
     with torch.no_grad():
         heads = (*scaled.mean_cc_transforms, *scaled.scale_cc_transforms)
         for layer in (scaled.g_a.down[-1], *(head.get_submodule("4") for head in heads)):

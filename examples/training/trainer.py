@@ -167,7 +167,10 @@ class Trainer:
         self._quantile_optimiser.step()
 
     def save(self, folder: Path) -> None:
-        """Write `state.pt`, all that resuming needs, and `model.pth`, the average in float16."""
+        """Write `state.pt`, all that resuming needs, and `model.pth`, the average in float16.
+
+        `model.pth` says the smallest quantisation step as well, or 1 if all were larger.
+        """
         state = {
             "settings": asdict(self.settings),
             "architecture": self.network.architecture.to_manifest(),
@@ -178,7 +181,8 @@ class Trainer:
         _write(state, folder / "state.pt")
         # Half precision is plenty for weights, and halves what a bundle takes.
         halves = {name: tensor.half() for name, tensor in self.average.state_dict().items()}
-        _write({"state_dict": halves}, folder / "model.pth")
+        finest = min(1.0, self.settings.step_range[0])
+        _write({"state_dict": halves, "finest_step": finest}, folder / "model.pth")
 
     def resume(self, folder: Path) -> None:
         """Continue from `state.pt`, which may be of a longer or shorter run in its flat part.

@@ -99,9 +99,9 @@ class BundleWriter:
             "exactness": self._write(EXACTNESS, text.encode("utf-8")),
         }
 
-    def finish(self, architecture: Architecture, cost: Complexity) -> str:
+    def finish(self, architecture: Architecture, smallest_scale: int, cost: Complexity) -> str:
         """Write the manifest and return the model id."""
-        model_id = self._model_id()
+        model_id = self._model_id(smallest_scale)
         manifest = {
             "format": FORMAT,
             "version": VERSION,
@@ -110,6 +110,7 @@ class BundleWriter:
             "entropy_mode": "exact" if self._exact else "native",
             "architecture": architecture.to_manifest(),
             "coding": coding(self._added),
+            "smallest_scale": smallest_scale,
             "parameters": cost.parameters,
             "kmac_per_pixel": {
                 "encode": round(cost.encode_kmac, 3),
@@ -134,14 +135,14 @@ class BundleWriter:
         path.write_bytes(content)
         return {"file": file, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
-    def _model_id(self) -> str:
-        """Stands for everything the decoder's symbols depend on: prior graphs and tables."""
+    def _model_id(self, smallest_scale: int) -> str:
+        """Stands for all that the decoder's symbols depend on: prior graphs, tables, the choice."""
         hashes = [
             (name, entry["sha256"])
             for name, entry in self._graphs.items()
             if name.startswith("prior_")
         ]
-        return cca_core.model_id(hashes, self._tables["sha256"]).hex()
+        return cca_core.model_id(hashes, self._tables["sha256"], smallest_scale).hex()
 
 
 def _check(graph: CodecGraph, model: bytes) -> None:

@@ -51,15 +51,17 @@ class CheckpointError(ValueError):
     """The file is not a usable CCA checkpoint. One line: which file, what is wrong, what to do."""
 
 
-def load_network(path: str | os.PathLike[str]) -> CcaNetwork:
+def load_network(path: str | os.PathLike[str], finest_step: float | None = None) -> CcaNetwork:
     """Read a checkpoint and build its network: float32, on the CPU, in evaluation mode.
 
     Accepts what training and publishing produce: `{"state_dict": ...}` or a bare
     state dict, names with a `module.` prefix, weights of any floating-point type,
-    with or without the training-only `aux_entropymodel` and the entropy tables.
+    with or without the training-only `aux_entropymodel` and the entropy tables. Beside
+    `state_dict` may be `finest_step`, a number; without it, the network knows step 1 alone.
 
     Args:
         path: A file written by `torch.save`.
+        finest_step: The network's, whatever the file says.
 
     Raises:
         CheckpointError: The file cannot be read, holds code or something else than
@@ -67,8 +69,10 @@ def load_network(path: str | os.PathLike[str]) -> CcaNetwork:
     """
     file = Path(path)
     try:
-        tensors = _parameters(_state_dict(_read(file)))
-        return _build(tensors)
+        content = _read(file)
+        network = _build(_parameters(_state_dict(content)))
+        network.finest_step = _finest_step(content) if finest_step is None else finest_step
+        return network
     except CheckpointError as error:
         raise CheckpointError(_printable(f"{file}: {error}")) from error.__cause__
 
@@ -137,6 +141,20 @@ def _state_dict(content: object) -> Mapping[str, object]:
     if len(state) < len(found):
         raise CheckpointError("its state dict has entries both with and without 'module.'")
     return state
+
+
+def _finest_step(content: object) -> float:
+    """What stands beside the state dict, above 0 and up to 1."""
+    if not isinstance(content, Mapping) or "state_dict" not in content:
+        return 1.0
+    found = content.get("finest_step", 1.0)
+    if not isinstance(found, float) or not 0 < found <= 1:
+        shown = found if isinstance(found, float) else f"of type {type(found).__name__}"
+        raise CheckpointError(
+            f"its finest_step is {shown}, not a float above 0 and up to 1: give "
+            "--finest-step, the smallest quantisation step that it was trained for"
+        )
+    return found
 
 
 def _canonical(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ _WITH_CHECKPOINT = (
     "name",
     "entropy",
     "precision",
+    "finest-step",
     "calibration",
     "check",
     "proof",
@@ -86,6 +88,13 @@ def _parser() -> Parser:
         "GPUs take (default: fp32)",
     )
     parser.add_argument(
+        "--finest-step",
+        type=_finest_step,
+        metavar="D",
+        help="smallest quantisation step that the network was trained for, above 0 and up to 1 "
+        "(default: what the checkpoint says, else 1)",
+    )
+    parser.add_argument(
         "--calibration",
         type=_path,
         nargs="+",
@@ -132,6 +141,16 @@ def _path(text: str) -> Path:
     return Path(file_name(text))
 
 
+def _finest_step(text: str) -> float:
+    try:
+        step = float(text)
+    except ValueError:
+        step = math.nan
+    if not 0 < step <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0 and up to 1")
+    return step
+
+
 def _sizes(text: str) -> list[tuple[int, int]]:
     """Widths and heights in pixels, of `768x512,1920x1088`."""
     sizes = []
@@ -157,7 +176,8 @@ def _check_usage(parser: Parser, options: argparse.Namespace) -> None:
     if options.engine is None:
         parser.error("--bundle adds plans: add --engine")
     for name in _WITH_CHECKPOINT:
-        if getattr(options, name) != parser.get_default(name):
+        key = name.replace("-", "_")
+        if getattr(options, key) != parser.get_default(key):
             parser.error(f"--{name} goes with --ckpt, not with --bundle")
 
 
@@ -223,6 +243,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
             check=options.check or (CHECK_PICTURE,),
             overwrite=options.overwrite,
             precision=_PRECISIONS[options.precision],
+            finest_step=options.finest_step,
         )
         progress = _progress(options, console)
         report = export_bundle(options.ckpt, options.output, settings, progress)

@@ -44,13 +44,14 @@ def run_in_pytorch(graph: CodecGraph, inputs: Arrays) -> Arrays:
 
 
 def run_codec(
-    graphs: Sequence[CodecGraph], image: NDArray[np.uint8]
+    graphs: Sequence[CodecGraph], image: NDArray[np.uint8], step: int = 0
 ) -> Generator[GraphRun, None, None]:
     """Encode pictures and decode them, in PyTorch.
 
     Args:
         graphs: All of a codec, `codec_graphs` or `exact_graphs`.
         image: uint8 [N, H, W, 3], sides multiples of 64.
+        step: Code of the quantisation step.
 
     Yields:
         A run of each graph, in the order in which they are given.
@@ -59,9 +60,8 @@ def run_codec(
     inputs: Arrays = {"image": image}
     outputs = run_in_pytorch(analysis, inputs)
     yield GraphRun(analysis, inputs, outputs)
-    # As the core's encoder does: all that a stream can hold.
-    z_symbols = outputs["z_symbols"].clip(-SYMBOL_OFFSET, SYMBOL_OFFSET - 1)
-    _, y_hat = yield from run_prior(graphs, z_symbols, latents=outputs["y"])
+    z_symbols, latents = outputs["z_symbols"], outputs["y"]
+    _, y_hat = yield from run_prior(graphs, z_symbols, latents=latents, step=step)
     inputs = {"y_hat": y_hat}
     yield GraphRun(synthesis, inputs, run_in_pytorch(synthesis, inputs))
 
@@ -72,6 +72,7 @@ def run_prior(
     *,
     latents: NDArray[np.float32] | None = None,
     symbols: NDArray[np.int32] | None = None,
+    step: int = 0,
     run: RunGraph = run_in_pytorch,
 ) -> Generator[GraphRun, None, tuple[NDArray[np.int32], NDArray[np.float32]]]:
     """Run the prior graphs on symbols, given or rounded as an encoder does.
@@ -81,6 +82,7 @@ def run_prior(
         z_symbols: int32 [N, Z, h/4, w/4].
         latents: float32 [N, M, h, w], to be rounded; or
         symbols: int32 [N, M, h, w].
+        step: Code of the quantisation step.
         run: What runs a graph.
 
     Yields:
@@ -89,7 +91,10 @@ def run_prior(
     Returns:
         Symbols, int32 [N, M, h, w], and y_hat, float32 [M, N, h, w].
     """
-    machine = PriorMachine(coding_plan(graphs), z_symbols, latents=latents, symbols=symbols)
+    # As the core's encoder does: all that a stream can hold.
+    z_symbols = z_symbols.clip(-SYMBOL_OFFSET, SYMBOL_OFFSET - 1)
+    plan = coding_plan(graphs)
+    machine = PriorMachine(plan, z_symbols, latents=latents, symbols=symbols, step=step)
     host = _Host(graphs, run)
     while machine.step(0, host):
         if host.last is not None:

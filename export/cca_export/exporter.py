@@ -11,17 +11,19 @@ from typing import Literal
 from cca_engines import Engine, Precision, open_engine
 
 from cca_export.bundle_writer import BundleWriter, check_target, new_bundle
-from cca_export.check import CALIBRATION, CHECK_PICTURE, check_graph, load_picture
+from cca_export.check import CALIBRATION, CHECK_PICTURE, CHECK_STEPS, check_graph, load_picture
 from cca_export.checkpoint import CheckpointError, load_network
 from cca_export.coding_runs import run_codec
 from cca_export.complexity import complexity
-from cca_export.exact.cost import ExactCost, exact_cost
-from cca_export.exact.export import ExactExport, build_exact, proof_to_json
+from cca_export.exact.cost import Coding, ExactCost, exact_cost
+from cca_export.exact.export import ExactExport, Pictures, build_exact, proof_to_json
 from cca_export.folding import folded
-from cca_export.graphs import codec_graphs
+from cca_export.graphs import CodecGraph, codec_graphs
 from cca_export.half.export import HalfExport
+from cca_export.network import CcaNetwork
 from cca_export.onnx_writer import onnx_model
 from cca_export.report import ExportReport, GraphReport
+from cca_export.steps import smallest_scale, trained_codes
 from cca_export.tables import TableError, gaussian_tables, hyper_latent_tables
 
 EntropyMode = Literal["exact", "native"]
@@ -43,6 +45,8 @@ class ExportSettings:
         check: Pictures to compare graphs on (the first) and to measure the cost of exactness on.
         overwrite: Replace a bundle that stands at the output.
         precision: `float16` to add variants of the graphs that need not be exact, for GPUs.
+        finest_step: The smallest quantisation step that the network was trained for, above 0 and
+            up to 1; what the checkpoint says by default.
     """
 
     name: str
@@ -51,6 +55,7 @@ class ExportSettings:
     check: Sequence[Path] = (CHECK_PICTURE,)
     overwrite: bool = False
     precision: Precision = "float32"
+    finest_step: float | None = None
 
 
 def export_bundle(
@@ -82,7 +87,7 @@ def export_bundle(
     pictures = {path.name: load_picture(path) for path in settings.check}
     calibration = {path.name: load_picture(path) for path in settings.calibration}
     progress(f"reading {checkpoint}")
-    network = load_network(checkpoint)
+    network = load_network(checkpoint, settings.finest_step)
     try:
         hyper_latents = hyper_latent_tables(network.z_entropy_bottleneck)
     except TableError as error:
@@ -103,29 +108,27 @@ def export_bundle(
         bundle = BundleWriter(directory, settings.name)
         bundle.add_tables(gaussian_tables(), hyper_latents)
         graphs = exact.graphs if exact else list(codec_graphs(network))
-        for number, run in enumerate(run_codec(graphs, check_picture), 1):
-            graph = run.graph
+        steps = (run_codec(graphs, check_picture, step) for step in CHECK_STEPS)
+        for number, runs in enumerate(zip(*steps, strict=True), 1):
+            graph = runs[0].graph
             progress(f"exporting and checking graph {number} of {len(graphs)}: {graph.name}")
             model = onnx_model(folded(graph))
             bundle.add_graph(graph, model)
-            variants = half.add(run, bundle) if half else []
-            comparisons = tuple(check_graph(engine, run, model))
+            variants = half.add(runs[0], bundle) if half else []
+            comparisons = tuple(check_graph(engine, runs, model))
             reports += [GraphReport(graph.name, len(model), comparisons), *variants]
         costs: list[ExactCost] = []
         if exact:
             progress("running the conformance vectors")
             _add_exactness(bundle, exact, engine, directory)
             progress("measuring what exactness costs")
-            float_graphs, gaussian = list(codec_graphs(network)), gaussian_tables()
-            costs = [
-                exact_cost(name, picture, float_graphs, graphs, gaussian)
-                for name, picture in {**calibration, **pictures}.items()
-            ]
+            costs = _costs(network, graphs, {**calibration, **pictures})
         half_report = None
         if half:
             progress("measuring what float16 loses")
             half_report = half.report(pictures)
-        model_id = bundle.finish(network.architecture, cost)
+        smallest = smallest_scale(network.finest_step)
+        model_id = bundle.finish(network.architecture, smallest, cost)
     return ExportReport(
         bundle=output,
         name=settings.name,
@@ -150,3 +153,16 @@ def _add_exactness(
     }
     exact.check_engine(engine, models)
     bundle.add_exactness(exact.vectors, exact.manifest_cases(), proof_to_json(exact.proofs))
+
+
+def _costs(
+    network: CcaNetwork, graphs: Sequence[CodecGraph], pictures: Pictures
+) -> list[ExactCost]:
+    """Of exactness, at every step that the network was trained for."""
+    float_graphs, gaussian = list(codec_graphs(network)), gaussian_tables()
+    smallest = smallest_scale(network.finest_step)
+    return [
+        exact_cost(name, picture, float_graphs, graphs, Coding(step, smallest, gaussian))
+        for step in trained_codes(network.finest_step)
+        for name, picture in pictures.items()
+    ]

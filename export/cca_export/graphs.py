@@ -18,12 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cca_export.network import CcaNetwork
-from cca_export.tables import LARGEST_SCALE, SMALLEST_SCALE, scale_table
+from cca_export.steps import smallest_scale
+from cca_export.tables import LARGEST_SCALE, PLACES_PER_LOG, scale_thresholds
 
 _LEVELS = 255.0
 
 SYMBOL_OFFSET = 1 << 15
 """What is added to a symbol before its two bytes are taken."""
+
+_HALF_PLACES_PER_LOG = 2 * PLACES_PER_LOG
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class TensorSpec:
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+
+
+STEP = TensorSpec("step", "float32", (1,))
+"""The quantisation step D, which is a multiple of 2^-7."""
 
 
 @dataclass(frozen=True)
@@ -68,35 +75,34 @@ class Analysis(nn.Module):
 
 
 class ScaleIndex(nn.Module):
-    """Index of the Gaussian table for each predicted scale, exactly.
+    """Where each predicted scale lies among the thresholds, exactly.
 
-    index = number of the first 63 table entries that are strictly less than the
-    scale, the scale bounded below by the first entry; not a number counts as
-    infinite. That is CompressAI's rule for every float32 value.
+    index = number of thresholds that are strictly less than the scale; not a number
+    counts as infinite. At step 1 the coder makes of it CompressAI's table index, for
+    every float32 value.
 
-    The table is log-spaced, so a logarithm tells the index to well within half a
-    step; rounding it gives the entry next to the scale, one comparison with that
-    entry decides. An inexact logarithm cannot change the result.
+    Thresholds are log-spaced, so a logarithm tells the index to well within half a
+    place; rounding it gives the threshold next to the scale, one comparison with that
+    threshold decides. An inexact logarithm cannot change the result.
     """
 
     thresholds: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, smallest_scale: int) -> None:
         super().__init__()
-        table = scale_table()
-        self.register_buffer("thresholds", table[:-1, None].clone())
-        self.steps_per_log = (len(table) - 1) / math.log(LARGEST_SCALE / SMALLEST_SCALE)
-        self.log_smallest = math.log(SMALLEST_SCALE)
-        self.smallest = float(table[0])
-        self.last_threshold = len(table) - 2
+        thresholds = scale_thresholds(smallest_scale)
+        self.register_buffer("thresholds", thresholds[:, None].clone())
+        self.smallest = float(thresholds[0])
+        self.log_smallest = math.log(self.smallest)
+        self.last_threshold = len(thresholds) - 1
 
     def forward(self, scales: Tensor) -> Tensor:
-        """float32 of any shape to uint8 of the same shape, 0 to 63."""
+        """float32 of any shape to uint8 of the same shape, 0 to the number of thresholds."""
         # Comparisons are false for NaN, so these selections leave none, unlike Clip.
         bounded = torch.where(scales < 2 * LARGEST_SCALE, scales, 2 * LARGEST_SCALE)
         bounded = torch.where(bounded > self.smallest, bounded, self.smallest)
-        steps = (torch.log(bounded) - self.log_smallest) * self.steps_per_log
-        nearest = torch.round(steps).clamp(0, self.last_threshold)
+        places = (torch.log(bounded) - self.log_smallest) * _HALF_PLACES_PER_LOG
+        nearest = torch.round(places).clamp(0, self.last_threshold)
         threshold = F.embedding(nearest.to(torch.int32), self.thresholds).squeeze(-1)
         return (nearest + (threshold < bounded).to(torch.float32)).to(torch.uint8)
 
@@ -110,7 +116,7 @@ class GroupParameters(nn.Module):
         self.mean_head = network.mean_cc_transforms[group]
         self.scale_naf = network.scale_NAF_transforms[group]
         self.scale_head = network.scale_cc_transforms[group]
-        self.index = ScaleIndex()
+        self.index = ScaleIndex(smallest_scale(network.finest_step))
 
     def forward(self, mean_context: Tensor, scale_context: Tensor) -> tuple[Tensor, ...]:
         """Hyperprior with the y_hat so far appended, to means, table indexes and mean support."""
@@ -172,17 +178,19 @@ class NextPrior(nn.Module):
         previous_means: Tensor,
         previous_support: Tensor,
         symbols: Tensor,
+        step: Tensor,
         previous_y_hat: Tensor | None = None,
         latent_means: Tensor | None = None,
         latent_scales: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Inputs and outputs as `codec_graphs` lists them for this group.
 
-        A group's y_hat is symbols + means + 0.5 tanh(LRP) (Minnen & Singh 2020, section 2.2).
+        A group's y_hat is step symbols + means + 0.5 step tanh(LRP) (Minnen & Singh 2020,
+        section 2.2): LRP predicts the error of rounding, which grows with the step.
         """
-        quantised = symbols_of(symbols) + previous_means
+        quantised = symbols_of(symbols) * step + previous_means
         residual = self.lrp(torch.cat((previous_support, quantised), 1))
-        y_hat = quantised + 0.5 * torch.tanh(residual)
+        y_hat = quantised + torch.tanh(residual) * (0.5 * step)
         group_y_hat = y_hat.transpose(0, 1)
         if self.group is None or latent_means is None or latent_scales is None:
             return (group_y_hat,)
@@ -256,6 +264,7 @@ def codec_graphs(network: CcaNetwork) -> Iterator[CodecGraph]:
             latents("previous_means", architecture.group_sizes[previous]),
             latents("previous_support", latent_channels + starts[previous]),
             symbols(architecture.group_sizes[previous]),
+            STEP,
             # The last graph predicts nothing, so it needs no other group's y_hat.
             *(
                 (channels_first("previous_y_hat", starts[previous]),)

@@ -246,11 +246,18 @@ def _head(inputs: int, hidden: tuple[int, int], outputs: int) -> nn.Sequential:
 
 
 class CcaNetwork(nn.Module):
-    """The whole network; attribute names are the checkpoint's."""
+    """The whole network; names of layers are the checkpoint's.
+
+    Attributes:
+        architecture: Its sizes.
+        finest_step: The smallest quantisation step that it was trained for, above 0 and up to 1:
+            its scales mean something down to 0.11 times it.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        self.finest_step = 1.0
         latents, hyper = architecture.latent_channels, architecture.hyper_channels
         self.g_a = AnalysisTransform(architecture.analysis, latents)
         self.g_s = SynthesisTransform(architecture.synthesis, latents)

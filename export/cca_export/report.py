@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import cca_core
+
 from cca_export.check import Comparison
 from cca_export.complexity import Complexity
 from cca_export.exact.build import LayerProof
@@ -82,22 +84,24 @@ def describe(report: ExportReport) -> str:
 
 def _exactness(report: ExportReport) -> list[str]:
     """What was proved, and what it costs on each picture."""
-    convolutions = [proof for proof in report.proofs if proof.bound]
-    bound = max(proof.bound for proof in convolutions)
+    convolutions = [proof for proof in report.proofs if proof.kind == "convolution"]
+    bound = max(proof.bound for proof in report.proofs)
     lines = [
-        f"Exact prior: {len(convolutions)} convolutions, no sum above {bound:,} (limit "
-        f"{EXACT_INTEGER:,}),",
+        f"Exact prior: {len(convolutions)} convolutions, no sum above {bound:,} at any "
+        f"quantisation step (limit {EXACT_INTEGER:,}),",
         f"weights narrowed below 9 bits in {sum(proof.narrowed for proof in convolutions):,} "
         "channels to fit;",
         f"GELU values at least {worst_margin(report.proofs):.1f} error bounds from rounding "
         "the other way.",
         "",
-        f"{'picture':<16} {'float bytes':>11} {'exact bytes':>11} {'rate':>8} {'PSNR':>10}",
+        f"{'picture':<16} {'step':>5} {'float bytes':>11} {'exact bytes':>11} {'rate':>8} "
+        f"{'PSNR':>10}",
     ]
     for cost in report.exact_costs:
         lines.append(
-            f"{cost.picture:<16} {cost.float_bytes:>11.0f} {cost.exact_bytes:>11.0f} "
-            f"{100 * cost.rate:>+7.2f}% {cost.exact_psnr - cost.float_psnr:>+7.3f} dB"
+            f"{cost.picture:<16} {cca_core.quantisation_step(cost.step):>5.2f} "
+            f"{cost.float_bytes:>11.0f} {cost.exact_bytes:>11.0f} {100 * cost.rate:>+7.2f}% "
+            f"{cost.exact_psnr - cost.float_psnr:>+7.3f} dB"
         )
     return lines
 

@@ -31,6 +31,9 @@ SCALES = 64
 SMALLEST_SCALE = 0.11
 LARGEST_SCALE = 256.0
 
+PLACES_PER_LOG = (SCALES - 1) / math.log(LARGEST_SCALE / SMALLEST_SCALE)
+"""Scales rise by the same ratio from place to place of their table."""
+
 MAX_TABLE_SYMBOLS = 4096
 """Longest table of a hyper-latent channel; trained models need tens of symbols."""
 
@@ -58,6 +61,18 @@ class EntropyTables:
 def scale_table() -> Tensor:
     """Standard deviations of the 64 Gaussian tables, float32 [64], log-spaced 0.11 to 256."""
     return torch.exp(torch.linspace(math.log(SMALLEST_SCALE), math.log(LARGEST_SCALE), SCALES))
+
+
+def scale_thresholds(smallest_scale: int) -> Tensor:
+    """What predicted scales are compared with, float32 [smallest_scale + 126], rising.
+
+    They lie half a place of the scale table apart, from `smallest_scale` half places below its
+    first entry to half a place above its last but one. Those at whole places are the table's own.
+    """
+    halves = torch.arange(-smallest_scale, 2 * (SCALES - 1), dtype=torch.float64)
+    thresholds = (SMALLEST_SCALE * torch.exp(halves / (2 * PLACES_PER_LOG))).float()
+    thresholds[smallest_scale::2] = scale_table()[:-1]
+    return thresholds
 
 
 def quantise_pmf(pmf: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -138,7 +138,7 @@ def _run_cases(
         digests = dict(zip(bundle.prior_graphs, case.digests, strict=True))
         comparing = _ComparingHost(host, bundle, digests, result.compared)
         with core_errors():
-            machine = PriorMachine(model, inputs.z_symbols, symbols=inputs.symbols)
+            machine = PriorMachine(model, inputs.z_symbols, symbols=inputs.symbols, step=case.step)
             try:
                 comparing.drive(machine)
             except _DifferenceError as difference:

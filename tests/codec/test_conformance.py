@@ -32,8 +32,8 @@ from forgery import edit, keep_cases, put_file, unloadable_graph
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from references.averages import average_factors
-from references.part_coder import averaging_graphs
 from references.prior_loop import run_prior
+from references.quantisation_steps import numerator, symbol_range
 
 SETTINGS = [
     (name, level, threads)
@@ -321,9 +321,7 @@ def run_loop(
         seen.append(indexes)
         return symbols[:, ends[group] : ends[group + 1]]
 
-    run = graphs.run
-    sizes = bundle.group_sizes
-    y_hat = run_prior(run, engine, sizes, z_symbols, code_group, averaging=averaging_graphs(bundle))
+    y_hat = run_prior(graphs.run, engine, bundle, z_symbols, code_group)
     return [*seen, engine.to_host(y_hat).swapaxes(0, 1)]
 
 
@@ -333,10 +331,14 @@ def test_conformance_inputs_cover_what_a_stream_can_hold() -> None:
     assert len(encode_inputs(cases)) <= 300_000
     again = conformance_cases(latent_channels=96, hyper_channels=48)
     assert encode_inputs(cases) == encode_inputs(again)
-    lows = {int(case.symbols.min()) for case in cases}
-    highs = {int(case.symbols.max()) for case in cases}
-    assert -(2**15) in lows
-    assert 2**15 - 1 in highs
+    ends = {(case.step, int(case.symbols.min()), int(case.symbols.max())) for case in cases}
+    for step in (-128, 0, 127):
+        assert (step, *symbol_range(step)) in ends, "all that a stream of this step can hold"
+    for step, low, high in ends:
+        assert symbol_range(step)[0] <= low <= high <= symbol_range(step)[1]
+    widest = max(range(-128, 128), key=lambda step: -numerator(step) * symbol_range(step)[0])
+    assert (widest, *symbol_range(widest)) in ends
+    assert len({case.step for case in cases if case.fast}) == 4
     batches = [case for case in cases if len(case.symbols) == 3]
     assert batches
     for case in batches:

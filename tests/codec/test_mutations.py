@@ -27,7 +27,6 @@ from cca_runtime.graph_runner import GraphRunner
 from forgery import accepted_headers
 from locations import ROOT
 from numpy.typing import NDArray
-from references.part_coder import averaging_graphs
 from references.prior_loop import run_prior
 
 STREAMS = ROOT / "tests" / "data" / "streams"
@@ -84,8 +83,7 @@ def recorded(request: pytest.FixtureRequest, codec: Codec) -> Recorded:
 
     z_symbols = decoder.pull(*groups[0])
     run = GraphRunner(bundle, engine).run
-    averaging = averaging_graphs(bundle)
-    run_prior(run, engine, bundle.group_sizes, z_symbols, code_group, averaging=averaging)
+    run_prior(run, engine, bundle, z_symbols, code_group)
     return Recorded(stream, info, payload, groups)
 
 

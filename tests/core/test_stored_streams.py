@@ -16,7 +16,6 @@ from cca_runtime.graph_runner import GraphRunner
 from locations import ROOT
 from numpy.typing import NDArray
 from references import format_reference
-from references.part_coder import averaging_graphs
 from references.prior_loop import run_prior
 from table_files import read_table_file
 
@@ -100,9 +99,7 @@ def decode_latents(codec: Codec, data: bytes, decoder: EntropyDecoder) -> dict[s
         return symbols
 
     run = GraphRunner(bundle, engine).run
-    y_hat = run_prior(
-        run, engine, bundle.group_sizes, z_symbols, code_group, averaging=averaging_graphs(bundle)
-    )
+    y_hat = run_prior(run, engine, bundle, z_symbols, code_group)
     decoder.finish()
     return {
         "z_symbols": sha256(z_symbols),

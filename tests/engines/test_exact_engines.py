@@ -22,9 +22,13 @@ from locations import DEFAULT_CHECKPOINT, GOLDEN
 from numpy.typing import NDArray
 from references.averages import average_factors
 from references.coding_order import symbol_bytes
+from references.quantisation_steps import step_input
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 Run: TypeAlias = Callable[[str, Arrays], Arrays]
+
+STEP = step_input(-59)
+"""No power of two."""
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +84,12 @@ def edges(x: NDArray[Any], y: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def encode(run: Run, analysis: Arrays) -> dict[str, NDArray[Any]]:
-    """All outputs of all prior graphs as an encoder meets them, by graph and name."""
+    """All outputs of all prior graphs as an encoder meets them at some step, by graph and name."""
     y = analysis["y"]
     known: Arrays = {
         **analysis,
         "averages": np.array(average_factors(*y.shape[2:]), np.float32),
+        "step": STEP,
     }
     found = {}
     y_hat: list[NDArray[Any]] = []
@@ -97,7 +102,7 @@ def encode(run: Run, analysis: Arrays) -> dict[str, NDArray[Any]]:
             y_hat.append(outputs["y_hat"])
             known["previous_y_hat"] = np.concatenate(y_hat)
         known |= {key: value for key, value in outputs.items() if key.startswith("latent_")}
-        known["symbols"] = symbol_bytes(np.rint(y[:, first:last] - outputs["means"]))
+        known["symbols"] = symbol_bytes(np.rint((y[:, first:last] - outputs["means"]) / STEP))
         found |= {f"prior_{graph} {key}": value for key, value in outputs.items()}
         first, graph = last, graph + 1
     outputs = run(f"prior_{graph}", known)

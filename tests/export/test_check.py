@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class FakeEngine:
 
 def check_all(engine: FakeEngine) -> list[Comparison]:
     runs = run_codec(list(codec_graphs(NETWORK)), PICTURE)
-    return [c for run in runs for c in check_graph(engine, run, b"")]  # type: ignore[arg-type]
+    return [c for run in runs for c in check_graph(engine, [run], b"")]  # type: ignore[arg-type]
 
 
 def scale(name: str, factor: float) -> Tamper:
@@ -102,7 +102,7 @@ def test_symbols_are_what_an_encoder_sends() -> None:
     engine = FakeEngine({})
     sent = []
     for run in run_codec(list(codec_graphs(NETWORK)), PICTURE):
-        check_graph(engine, run, b"")  # type: ignore[arg-type]
+        check_graph(engine, [run], b"")  # type: ignore[arg-type]
         if run.graph.name == "analysis":
             y = engine.run({"image": PICTURE})["y"]
         elif "symbols" in engine.inputs:
@@ -155,6 +155,22 @@ def test_other_shapes_and_types_fail(change: Callable[[NDArray[Any]], NDArray[An
         check_all(FakeEngine({"prior_0": tamper}))
 
 
+def test_of_several_runs_the_worst_counts() -> None:
+    runs = list(run_codec(list(codec_graphs(NETWORK)), PICTURE))
+    first = next(run for run in runs if run.graph.name == "prior_1")
+    again = list(run_codec(list(codec_graphs(NETWORK)), PICTURE, 50))
+    second = next(run for run in again if run.graph.name == "prior_1")
+    factors = iter((1 + 2e-5, 1 + 8e-5, 1 + 4e-5))
+    tamper: Tamper = lambda outputs: scale("means", next(factors))(outputs)  # noqa: E731
+    engine = FakeEngine({"prior_1": tamper})
+    found = check_graph(engine, [first, second, first], b"")  # type: ignore[arg-type]
+    assert [comparison.output for comparison in found] == list(first.outputs)
+    assert found[1].error == pytest.approx(8e-5, rel=0.1)
+    factors = iter((1.0, 1 + 5e-4))
+    with pytest.raises(MismatchError, match="computes a wrong 'means'"):
+        check_graph(engine, [first, second], b"")  # type: ignore[arg-type]
+
+
 # The picture
 
 
@@ -200,10 +216,12 @@ def test_damaged_pictures_are_refused(tmp_path: Path) -> None:
 
 def test_a_check_picture_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
+    steps: list[list[float]] = []
 
-    def check(_: object, run: GraphRun, __: bytes) -> list[Comparison]:
-        if run.graph.name == "analysis":
-            seen.append(run.inputs["image"].shape)
+    def check(_: object, runs: Sequence[GraphRun], __: bytes) -> list[Comparison]:
+        if runs[0].graph.name == "analysis":
+            seen.append(runs[0].inputs["image"].shape)
+        steps.append([float(run.inputs["step"][0]) for run in runs if "step" in run.inputs])
         return []
 
     monkeypatch.setattr(exporter, "onnx_model", lambda _: unloadable_graph())
@@ -213,3 +231,5 @@ def test_a_check_picture_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monke
     settings = ExportSettings(name="n", entropy="native", check=[tmp_path / "mine.png"])
     exporter.export_bundle(tmp_path / "tiny.pth", tmp_path / "out", settings)
     assert seen == [(1, 64, 128, 3)]
+    # No graph that takes a step is checked at 1 alone: there it could as well ignore it.
+    assert steps == [[], [], [1, 52 / 128, 317 / 128], [1, 52 / 128, 317 / 128], []]

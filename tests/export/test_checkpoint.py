@@ -194,6 +194,16 @@ def test_any_architecture_is_inferred_from_its_shapes(architecture: Architecture
     assert infer_architecture(shapes) == architecture
 
 
+def test_the_finest_step_stands_beside_the_state_dict(state: State, save: Save) -> None:
+    assert load_network(save(state)).finest_step == 1
+    assert load_network(save({"state_dict": state})).finest_step == 1
+    file = save({"state_dict": state, "finest_step": 0.4})
+    assert load_network(file).finest_step == 0.4
+    assert load_network(file, 0.7).finest_step == 0.7
+    bad = save({"state_dict": state, "finest_step": -1.0})
+    assert load_network(bad, 0.7).finest_step == 0.7, "what is not asked for does not matter"
+
+
 # What must be refused, in one line that names the file
 
 
@@ -205,6 +215,30 @@ def refusal(file: Path) -> str:
     assert "\n" not in message
     assert len(message) < 2000
     return message
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0.0"),
+        (-0.5, "-0.5"),
+        (1.5, "1.5"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (1, "of type int"),
+        (10**5000, "of type int"),
+        (True, "of type bool"),
+        (None, "of type NoneType"),
+        ("0.4\x1b[2J" * 1000, "of type str"),
+        ([0.4], "of type list"),
+        (torch.tensor(0.4), "of type Tensor"),
+    ],
+)
+def test_a_finest_step_that_is_none_is_refused(
+    state: State, save: Save, value: object, shown: str
+) -> None:
+    message = refusal(save({"state_dict": state, "finest_step": value}))
+    assert f"its finest_step is {shown}, not a float above 0 and up to 1: give" in message
 
 
 def test_missing_unknown_and_misshaped_entries_are_listed_in_one_error(

@@ -34,6 +34,7 @@ from references.exact_reference import (
     run_prior,
     times_power,
 )
+from references.quantisation_steps import step_input, symbol_range
 from tiny_networks import tiny_architecture
 
 _WEIGHTS = [
@@ -59,13 +60,14 @@ def graphs() -> list[CodecGraph]:
 
 
 @pytest.mark.parametrize("largest", [2, 60, 32767])
-@pytest.mark.parametrize("size", [(4, 4), (8, 12)])
+@pytest.mark.parametrize("code", [0, -128, -59, 1, 127])
 def test_modules_compute_the_reference(
-    any_graphs: list[CodecGraph], largest: int, size: tuple[int, int]
+    any_graphs: list[CodecGraph], largest: int, code: int
 ) -> None:
-    z_symbols, symbols = _symbols(any_graphs, largest, size)
-    expected = run_prior([_layers(graph) for graph in any_graphs], z_symbols, symbols)
-    computed = _run_modules(any_graphs, z_symbols, symbols)
+    z_symbols, symbols = _symbols(any_graphs, largest, (8, 12))
+    symbols = symbols.clip(*symbol_range(code))
+    expected = run_prior([_layers(graph) for graph in any_graphs], z_symbols, symbols, code)
+    computed = _run_modules(any_graphs, z_symbols, symbols, code)
     for ours, theirs in zip(computed, expected, strict=True):
         assert list(ours) == list(theirs)
         for name, values in ours.items():
@@ -101,7 +103,7 @@ def test_default_model_computes_the_reference(exact_bundle: Path) -> None:
     ]
     cases = bundle.conformance.cases
     for case, inputs in zip(cases, bundle.conformance.read(cases), strict=True):
-        outputs = run_prior(layers, inputs.z_symbols, inputs.symbols)
+        outputs = run_prior(layers, inputs.z_symbols, inputs.symbols, case.step)
         assert list(map(digest, outputs)) == case.digests, case.name
 
 
@@ -161,9 +163,16 @@ def test_tables_follow_their_formulas(graphs: list[CodecGraph]) -> None:
     assert isinstance(lrp, ExactLrp)
     tanh = [round(64 * math.tanh(i / 128)) for i in range(-511, 512)]
     np.testing.assert_array_equal(_array(lrp.tanh.values)[:, 0], tanh)
-    thresholds = np.round(512 * 0.11 * (256 / 0.11) ** (np.arange(63) / 63))
+
+
+@pytest.mark.parametrize("smallest_scale", [0, 15, 128])
+def test_scale_indexes_follow_their_formula(smallest_scale: int) -> None:
+    places = (np.arange(smallest_scale + 126) - smallest_scale) / 2
+    thresholds = np.round(512 * 0.11 * (256 / 0.11) ** (places / 63))
     less = (thresholds < np.arange(SCALES[1] + 1)[:, None]).sum(1)
-    np.testing.assert_array_equal(_array(ExactScaleIndex().indexes)[:, 0], less)
+    indexes = _array(ExactScaleIndex(smallest_scale).indexes)[:, 0]
+    np.testing.assert_array_equal(indexes, less)
+    assert indexes.max() == smallest_scale + 126 < 256
 
 
 def test_inverse_deviations_follow_their_formula() -> None:
@@ -243,11 +252,12 @@ def _symbols(
 
 
 def _run_modules(
-    graphs: Sequence[CodecGraph], z_symbols: NDArray[Any], symbols: NDArray[Any]
+    graphs: Sequence[CodecGraph], z_symbols: NDArray[Any], symbols: NDArray[Any], code: int
 ) -> list[Outputs]:
     """Outputs of every graph in PyTorch."""
     factors = torch.from_numpy(average_factors(*symbols.shape[2:]))
-    start = {"z_symbols": torch.from_numpy(z_symbols), "averages": factors}
+    step = torch.from_numpy(step_input(code))
+    start = {"z_symbols": torch.from_numpy(z_symbols), "averages": factors, "step": step}
     known = CodingState[torch.Tensor](start, torch.cat)
     results = []
     first = 0

@@ -61,7 +61,8 @@ def export(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Export
 def test_manifest_describes_the_model(export: Export) -> None:
     manifest = export.manifest
     assert manifest["format"] == "cca-bundle"
-    assert manifest["version"] == 4
+    assert manifest["version"] == 5
+    assert manifest["smallest_scale"] == 0
     assert manifest["name"] == "tiny"
     assert manifest["entropy_mode"] == "exact"
     assert manifest["architecture"]["group_sizes"] == list(GROUP_SIZES)
@@ -106,16 +107,19 @@ def test_manifest_describes_inputs_and_outputs(export: Export) -> None:
         "previous_means",
         "previous_support",
         "symbols",
+        "step",
     }
+    assert graphs["prior_1"]["inputs"]["step"] == {"dtype": "float32", "shape": [1]}
+    assert "step" not in graphs["prior_0"]["inputs"]
     assert graphs["prior_2"]["outputs"]["y_hat"]["shape"] == [3, "batch", *latent]
 
 
 def test_model_id_covers_what_symbols_depend_on(export: Export) -> None:
     graphs, tables = export.manifest["graphs"], export.manifest["tables"]
-    text = "cca-model-1\n"
+    text = "cca-model-2\n"
     for i in range(len(GROUP_SIZES) + 1):
         text += f"prior_{i} {graphs[f'prior_{i}']['sha256']}\n"
-    text += f"tables {tables['sha256']}\n"
+    text += f"tables {tables['sha256']}\nsmallest_scale 0\n"
     assert export.manifest["model_id"] == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -142,7 +146,9 @@ def test_report_says_what_was_made_and_progress_goes_elsewhere(export: Export) -
     assert "calibrating" in steps[1]
     assert all(graph in step for graph, step in zip(GRAPHS, graph_steps, strict=True))
     for picture in ("astronaut.jpg", "coffee.jpg", "rocket.jpg", "chelsea.jpg"):
-        assert re.search(rf"{picture} +\d+ +\d+ +[+-]\d+\.\d\d% +[+-]\d\.\d+ dB", export.stdout)
+        assert re.search(
+            rf"{picture} +1\.00 +\d+ +\d+ +[+-]\d+\.\d\d% +[+-]\d\.\d+ dB", export.stdout
+        )
 
 
 def test_every_layer_of_the_exact_prior_is_proved(export: Export) -> None:
@@ -157,6 +163,11 @@ def test_every_layer_of_the_exact_prior_is_proved(export: Export) -> None:
         for part in ("mean_cc", "scale_cc", "lrp"):
             assert {f"{part}_transforms.{group}.{i}" for i in range(5)} <= proved
     assert all(layer["bound"] < 1 << 24 for layer in proof["layers"])
+    latents = [layer for layer in proof["layers"] if layer["kind"] == "latents"]
+    assert [layer["layer"] for layer in latents] == [
+        f"lrp_transforms.{group}" for group in range(len(GROUP_SIZES))
+    ]
+    assert proof["worst_bound"] == max(layer["bound"] for layer in proof["layers"])
 
 
 def test_the_proof_is_printed_on_request(export: Export) -> None:
@@ -176,6 +187,43 @@ def test_a_native_bundle_has_no_exactness(
     assert not manifest.keys() & {"conformance", "exactness"}
     assert "averages" not in manifest["graphs"]["prior_0"]["inputs"]
     assert "Exact" not in capsys.readouterr().out
+
+
+def finest(
+    checkpoint: Path, bundle: Path, *options: object, step: float | None
+) -> tuple[int, list[int]]:
+    """What comes of a checkpoint that says `finest_step`: `smallest_scale`, and `indexes`' ends."""
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    beside = {} if step is None else {"finest_step": step}
+    torch.save({"state_dict": state, **beside}, bundle.with_suffix(".pth"))
+    files = ["--ckpt", str(bundle.with_suffix(".pth")), "-o", str(bundle), "--entropy", "native"]
+    assert main([*files, *map(str, options)]) == 0
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    graph = onnx.load(bundle / "graphs" / "prior_0.onnx").graph
+    tables = [
+        onnx.numpy_helper.to_array(each) for each in graph.initializer if "thresholds" in each.name
+    ]
+    return manifest["smallest_scale"], [len(table) for table in tables]
+
+
+def test_a_model_says_how_small_its_scales_get(checkpoint: Path, tmp_path: Path) -> None:
+    """0.11 0.4 lies 14.9 half places below 0.11, and there is no step finer than 0.14."""
+    assert finest(checkpoint, tmp_path / "a", step=None) == (0, [126])
+    assert finest(checkpoint, tmp_path / "b", step=0.4) == (15, [141])
+    assert finest(checkpoint, tmp_path / "c", "--finest-step", 1, step=0.4) == (0, [126])
+    assert finest(checkpoint, tmp_path / "d", "--finest-step", 1e-300, step=None) == (128, [254])
+
+
+@pytest.mark.parametrize("text", ["0", "-0.5", "1.01", "nan", "inf", "", "half", "1e999"])
+def test_a_finest_step_that_is_none_is_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--ckpt", str(checkpoint), "-o", str(tmp_path / "b"), f"--finest-step={text}"])
+    assert ended.value.code == 2
+    message = f"argument --finest-step: '{text}' is not a number above 0 and up to 1"
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
 
 
 def test_an_engine_with_other_integers_fails_the_export(

@@ -80,7 +80,7 @@ def test_indexes_and_symbols_are_the_references(
         coded["symbols"].append(symbols[0])
         return symbols
 
-    y_hat = run_prior(run, engine, bundle.group_sizes, latents["z_symbols"], code_group)
+    y_hat = run_prior(run, engine, bundle, latents["z_symbols"], code_group)
     for name, groups in coded.items():
         assert np.mean(np.concatenate(groups) == golden[name]) >= 0.999, name
     assert np.median(np.abs(y_hat[:, 0] - golden["y_hat"])) < 1e-4

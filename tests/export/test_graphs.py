@@ -18,13 +18,15 @@ from cca_export.folding import folded
 from cca_export.graphs import CodecGraph, ScaleIndex, TensorSpec, codec_graphs
 from cca_export.network import CcaNetwork
 from cca_export.onnx_writer import onnx_model
-from cca_export.tables import scale_table
+from cca_export.tables import scale_table, scale_thresholds
 from full_size_checkpoint import PUBLISHED, random_network
 from locations import CHECKPOINTS, GOLDEN
 from numpy.typing import NDArray
 from references.coding_order import symbol_bytes
+from references.quantisation_steps import step_input, table_indexes
 from tiny_networks import tiny_architecture
 from torch import nn
+from training.quantisation import at_step
 
 Arrays = Mapping[str, NDArray[Any]]
 Run = Callable[[str, dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
@@ -88,11 +90,15 @@ def exported(native_bundle: Path) -> Callable[[str], Exported]:
     return cache(lambda name: Exported(network_of(name), models.get(name)))
 
 
-def encode(run: Run, image: NDArray[np.uint8], groups: int) -> dict[str, NDArray[Any]]:
+def encode(
+    run: Run, image: NDArray[np.uint8], groups: int, step: int = 0
+) -> dict[str, NDArray[Any]]:
     """Analysis, the prior loop as an encoder runs it, and synthesis; `image` is [N, H, W, 3].
 
-    Group outputs come back concatenated, under the names of the golden arrays.
+    `step` is the quantisation step's code. Group outputs come back concatenated, under the names
+    of the golden arrays; indexes are the tables of a model whose scales go no further.
     """
+    size = step_input(step)
     values = run("analysis", {"image": image})
     outputs = run("prior_0", {"z_symbols": values["z_symbols"]})
     hyperprior = {name: outputs[name] for name in ("latent_means", "latent_scales")}
@@ -101,8 +107,10 @@ def encode(run: Run, image: NDArray[np.uint8], groups: int) -> dict[str, NDArray
     start = 0
     for group in range(1, groups + 1):
         end = start + outputs["means"].shape[1]
-        symbols = np.round(values["y"][:, start:end] - outputs["means"]).astype(np.int32)
+        residual = values["y"][:, start:end] - outputs["means"]
+        symbols = np.round(residual / size).astype(np.int32)
         inputs = {f"previous_{name}": outputs[name] for name in ("means", "support")}
+        inputs["step"] = size
         if group < groups:
             inputs |= hyperprior
             if group > 1:
@@ -115,6 +123,7 @@ def encode(run: Run, image: NDArray[np.uint8], groups: int) -> dict[str, NDArray
         start = end
     picture = run("synthesis", {"y_hat": np.concatenate(y_hat)})
     joined = {name: np.concatenate(arrays, 1) for name, arrays in parts.items()}
+    joined["indexes"] = table_indexes(joined["indexes"], 0, step)
     joined["y_hat"] = np.concatenate(y_hat).swapaxes(0, 1)
     return values | hyperprior | joined | picture
 
@@ -226,6 +235,25 @@ def test_a_network_of_seven_groups_exports() -> None:
 # Scale to table index
 
 
+@pytest.mark.parametrize("step", [-40, 25])
+def test_a_step_is_a_scale_of_the_latents(step: int, exported: Callable[[str], Exported]) -> None:
+    """The graphs at a step, against those of a network whose layers were scaled to it, at 1."""
+    network, size = network_of("cca-small"), float(step_input(step)[0])
+    image = golden("coffee")["image"][None, :256, :256]
+    found = encode(exported("cca-small"), image, 5, step)
+    other = at_step(network, size)
+    other.finest_step = 1.0  # its indexes begin where the others do
+    scaled = encode(in_torch(other), image, 5)
+    for name in ("y", "means", "y_hat"):
+        difference = np.abs(found[name] - size * scaled[name])
+        # A symbol on the other side of a rounding boundary changes what follows, a little.
+        assert np.mean(difference > 1e-3) < 0.01
+    assert np.mean(found["symbols"] != scaled["symbols"]) < 1e-3
+    # Codes are eighths of a place, and tables are chosen by halves of one.
+    assert np.mean(np.abs(found["indexes"].astype(int) - scaled["indexes"]) > 1) < 1e-3
+    assert abs(found["indexes"].mean() - scaled["indexes"].mean()) < 0.15
+
+
 def published_indexes(scales: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The published rule, one pass for each table entry."""
     table = scale_table().numpy()
@@ -237,30 +265,29 @@ def published_indexes(scales: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def critical_scales() -> NDArray[np.float32]:
-    table = scale_table().numpy()
-    ulps = [table]
+    table = scale_thresholds(128).numpy()
+    ulps = [table, scale_table().numpy()]
     for direction in (np.float32(0), np.float32(np.inf)):
-        value = table
+        value = np.concatenate(ulps[:2])
         for _ in range(3):
             value = np.nextafter(value, direction)
             ulps.append(value)
     middles = np.sqrt(table[:-1] * table[1:])
     generator = np.random.default_rng(5)
     anything = generator.integers(0, 1 << 32, 40_000, np.uint32).view(np.float32)
-    likely = np.exp(generator.uniform(-4, 8, 40_000)).astype(np.float32)
+    likely = np.exp(generator.uniform(-12, 8, 40_000)).astype(np.float32)
     odd = np.array([0, -0.0, -1, -np.inf, np.inf, np.nan, 1e-45, 3.4e38, -3.4e38], np.float32)
     return np.concatenate([*ulps, middles, anything, likely, odd]).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def index_graph() -> CodecGraph:
+def index_graph(smallest_scale: int) -> CodecGraph:
     def spec(name: str, dtype: str) -> TensorSpec:
         return TensorSpec(name, dtype, ("batch", 3, "height", "width"))
 
     class Index(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.index = ScaleIndex()
+            self.index = ScaleIndex(smallest_scale)
 
         def forward(self, scales: torch.Tensor) -> tuple[torch.Tensor]:
             return (self.index(scales),)
@@ -269,15 +296,23 @@ def index_graph() -> CodecGraph:
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
-def test_scale_index_is_exact_at_every_table_entry(index_graph: CodecGraph) -> None:
+@pytest.mark.parametrize("smallest_scale", [0, 15, 128])
+def test_scale_index_is_exact_at_every_threshold(smallest_scale: int) -> None:
     scales = critical_scales()
-    expected = published_indexes(scales)
-    assert set(expected) == set(range(64))
-    assert published_indexes(np.array([np.nan], np.float32)) == 63
-    in_pytorch = ScaleIndex()(torch.from_numpy(scales)).numpy()
+    thresholds = scale_thresholds(smallest_scale).numpy()
+    places = (np.arange(smallest_scale + 126) - smallest_scale) / 2
+    np.testing.assert_allclose(thresholds, 0.11 * (256 / 0.11) ** (places / 63), rtol=1e-6)
+    # A comparison is false for what is not a number: it counts as infinite.
+    expected = (~(scales[:, None] <= thresholds)).sum(1)
+    assert set(expected) == set(range(smallest_scale + 127))
+    in_pytorch = ScaleIndex(smallest_scale)(torch.from_numpy(scales)).numpy()
     np.testing.assert_array_equal(in_pytorch, expected)
+    # At step 1, what the coder makes of it is the published choice.
+    published = published_indexes(scales)
+    assert set(published) == set(range(64))
+    np.testing.assert_array_equal(table_indexes(in_pytorch, smallest_scale, 0), published)
     padded = np.pad(scales, (0, -len(scales) % 6))
-    graph = open_engine("onnxruntime").load(onnx_model(index_graph), "index")
+    graph = open_engine("onnxruntime").load(onnx_model(index_graph(smallest_scale)), "index")
     exported = graph.run({"scales": padded.reshape(1, 3, 2, -1)})["indexes"].ravel()
     np.testing.assert_array_equal(exported[: len(scales)], expected)
 

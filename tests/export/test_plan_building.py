@@ -325,12 +325,12 @@ def test_a_bundle_that_cannot_be_written(
 MANIFESTS = {
     "no json": b"{",
     "array": b"[]",
-    "format": b'{"format": "zip", "version": 4, "graphs": {}}',
+    "format": b'{"format": "zip", "version": 5, "graphs": {}}',
     "version": b'{"format": "cca-bundle", "version": 2, "graphs": {}}',
-    "graphs": b'{"format": "cca-bundle", "version": 4, "graphs": []}',
-    "none": b'{"format": "cca-bundle", "version": 4}',
-    "partial": b'{"format": "cca-bundle", "version": 4, "graphs": {}}',
-    "twice": b'{"format": "cca-bundle", "format": "cca-bundle", "version": 4, "graphs": {}}',
+    "graphs": b'{"format": "cca-bundle", "version": 5, "graphs": []}',
+    "none": b'{"format": "cca-bundle", "version": 5}',
+    "partial": b'{"format": "cca-bundle", "version": 5, "graphs": {}}',
+    "twice": b'{"format": "cca-bundle", "format": "cca-bundle", "version": 5, "graphs": {}}',
     "large": b" " * (1 << 21),
     "nested": b"[" * 100_000,
 }

@@ -83,6 +83,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert weights(whole.network) != weights(tiny_trainer().network)
     model = load_network(tmp_path / "model.pth")
     assert weights(model) == weights(whole.average.half().float())
+    assert model.finest_step == min(1, settings.step_range[0])
 
 
 def test_a_run_may_be_given_another_length_while_its_learning_rate_is_flat(tmp_path: Path) -> None:
@@ -190,6 +191,7 @@ def test_a_step_is_a_scale_of_the_latents() -> None:
     bits = []
     for step in (0.5, 2.0):
         scaled = at_step(network, step)
+        assert scaled.finest_step == min(1, 1 / step)
         drawn = [torch.Generator().manual_seed(1) for _ in range(2)]
         done = training_pass(network, images, drawn[0], torch.tensor([step]))
         same = training_pass(scaled, images, drawn[1])

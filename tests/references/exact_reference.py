@@ -1,7 +1,7 @@
 """The exact prior in int64 NumPy, written from docs/spec/exact.md and from nothing else.
 
-Means are in units of 2^-6 and y_hat in units of 2^-7 until they leave. Every sum of a
-convolution is checked against the bound that float32 engines rely on.
+Means are in units of 2^-6, y_hat and quantisation steps in units of 2^-7 until they leave. Every
+sum of a convolution is checked against the bound that float32 engines rely on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
+
+from references.quantisation_steps import numerator, symbol_range
 
 Integers: TypeAlias = NDArray[np.int64]
 Parameters: TypeAlias = Mapping[str, NDArray[Any]]
@@ -166,12 +168,14 @@ class Layers:
     def hyper_synthesis(self, name: str, z: Integers) -> Integers:
         return self.head(name, z, CONTEXT, strides=(2, 2, 1))
 
-    def lrp(self, support: Integers, quantised: Integers) -> Integers:
-        """Support, and symbols + means in units of 2^-6, to y_hat in units of 2^-7."""
+    def lrp(self, support: Integers, quantised: Integers, step: int) -> Integers:
+        """Support, and step symbols + means, to y_hat; all but the support in units of 2^-7."""
         factor = self.power("lrp.rescale.factor")
-        latents = clip(times_power(quantised, factor - 6), SUPPORT)
+        latents = clip(times_power(quantised, factor - 7), SUPPORT)
         argument = self.head("lrp.head", np.concatenate((support, latents), 1), LRP_INPUT)
-        y_hat: Integers = 2 * quantised + self.integers("lrp.tanh.values")[argument + 511, 0]
+        predictions = (2 * self.integers("lrp.tanh.values") * step + 2**7) // 2**8
+        y_hat: Integers = quantised + predictions[argument + 511, 0]
+        assert np.abs(y_hat).max() < ACCUMULATOR_LIMIT
         return y_hat
 
     def group(self, mean_context: Integers, scale_context: Integers) -> dict[str, Integers]:
@@ -187,7 +191,7 @@ class Layers:
 
 
 def run_prior(
-    graphs: Sequence[Layers], z_symbols: NDArray[Any], symbols: NDArray[Any]
+    graphs: Sequence[Layers], z_symbols: NDArray[Any], symbols: NDArray[Any], code: int = 0
 ) -> Iterator[Outputs]:
     """Outputs of prior_0 .. prior_G as docs/spec/exact.md lists them: real values, uint8 indexes.
 
@@ -195,7 +199,11 @@ def run_prior(
         graphs: The graphs' layers, in order.
         z_symbols: Integers [N, Z, h/4, w/4].
         symbols: Integers of all groups, [N, M, h, w].
+        code: Of the quantisation step.
     """
+    step, (low, high) = numerator(code), symbol_range(code)
+    assert symbols.min() >= low
+    assert symbols.max() <= high
     first = graphs[0]
     z = first.hyper_latents(z_symbols.astype(np.int64))
     latents = {f"latent_{kind}s": first.hyper_synthesis(f"h_{kind}_s", z) for kind in _KINDS}
@@ -205,8 +213,9 @@ def run_prior(
     for graph in graphs[1:]:
         start = y_hat.shape[1]
         own = symbols[:, start : start + group["means"].shape[1]].astype(np.int64)
-        quantised = own * 2**6 + group["means"]
-        group_y_hat = graph.lrp(group["support"], quantised)
+        quantised = own * step + 2 * group["means"]
+        assert np.abs(quantised).max() < ACCUMULATOR_LIMIT
+        group_y_hat = graph.lrp(group["support"], quantised, step)
         y_hat = np.concatenate((y_hat, group_y_hat), 1)
         group = {}
         if graph is not graphs[-1]:

@@ -43,6 +43,7 @@ class Stream:
     height: int
     padding: tuple[int, ...]
     model_id: bytes
+    step: int
     fingerprint: bytes | None
     tiles: list[Tile]
     digests: list[int]
@@ -84,7 +85,7 @@ def parse(data: bytes) -> Stream:
     assert height > 0
     assert (width + left + right) % 64 == 0
     assert (height + top + bottom) % 64 == 0
-    assert source.take(1) == b"\0"  # the quantisation step
+    (step,) = struct.unpack("b", source.take(1))
     fingerprint = source.take(8) if flags & 1 else None
     tiles = (
         divide(width + left + right, height + top + bottom, *source.take(4)) if flags & 16 else []
@@ -99,7 +100,7 @@ def parse(data: bytes) -> Stream:
             digests += struct.unpack("<I", source.take(4))
     computed = crc32c(data[: source.position])
     assert struct.unpack("<I", source.take(4)) == (computed,)
-    stream = Stream(width, height, tuple(padding), model_id, fingerprint, tiles, digests)
+    stream = Stream(width, height, tuple(padding), model_id, step, fingerprint, tiles, digests)
     for name, (length, checksum) in entries.items():
         assert name not in SECTIONS[1:] or 1 <= length <= 1 << 24
         stream.sections[name] = source.take(length)

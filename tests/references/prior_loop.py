@@ -19,14 +19,16 @@ latents against the means and writes them, the decoder reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 from cca_engines import Engine, Tensor
+from cca_runtime.bundle import Bundle
 from numpy.typing import NDArray
 
 from references.averages import average_factors
+from references.quantisation_steps import step_input, table_indexes
 
 CodeGroup = Callable[[int, NDArray[np.uint8], Tensor], NDArray[np.int32]]
 """Codes one group: (group, table indexes uint8 [N, s, h, w], means on the device) to its
@@ -46,25 +48,24 @@ class RunGraph(Protocol):
 def run_prior(
     run: RunGraph,
     engine: Engine,
-    group_sizes: list[int],
+    bundle: Bundle,
     z_symbols: NDArray[np.int32],
     code_group: CodeGroup,
-    *,
-    averaging: Collection[str] = (),
+    step: int = 0,
 ) -> Tensor:
     """Alternate between the prior graphs and a coder, group by group.
 
     Args:
         run: Runs `prior_0` to `prior_G`.
         engine: The engine that owns the tensors.
-        group_sizes: Channels of each group, s_0 to s_(G-1).
+        bundle: Whose graphs they are.
         z_symbols: Hyper-latent symbols, int32 [N, Z, h/4, w/4].
         code_group: Called once a group, in order.
-        averaging: The graphs, of an exact prior, that are told the size for their averages.
+        step: Code of the quantisation step.
 
     Returns:
         y_hat, float32 [M, N, h, w] on the device: symbols + means + latent
-        residual prediction (Minnen & Singh 2020, section 3.3).
+        residual prediction (Minnen & Singh 2020, section 3.3), in steps.
 
     Raises:
         BadInputError: A graph gives something else than docs/spec/bundle.md says.
@@ -72,19 +73,25 @@ def run_prior(
     """
     batch, _, height, width = z_symbols.shape
     height, width = 4 * height, 4 * width
-    averages = engine.to_device(average_factors(height, width)) if averaging else None
+    shared = {
+        "averages": engine.to_device(average_factors(height, width)),
+        "step": engine.to_device(step_input(step)),
+    }
 
-    def run_averaging(name: str, inputs: dict[str, Tensor], **into: Tensor) -> dict[str, Tensor]:
-        return run(name, inputs | {"averages": averages} if name in averaging else inputs, into)
+    def run_graph(name: str, inputs: dict[str, Tensor], **into: Tensor) -> dict[str, Tensor]:
+        taken = bundle.manifest["graphs"][name]["inputs"]
+        return run(name, inputs | {key: shared[key] for key in shared if key in taken}, into)
 
-    state = run_averaging("prior_0", {"z_symbols": engine.to_device(z_symbols)})
+    state = run_graph("prior_0", {"z_symbols": engine.to_device(z_symbols)})
     # What every graph reads that predicts a group.
     known = {name: state[name] for name in ("latent_means", "latent_scales")}
     # Channels first: groups lie one after the other, so each graph writes its own part.
+    group_sizes = bundle.group_sizes
     y_hat = engine.empty((sum(group_sizes), batch, height, width), np.float32)
     first = 0
     for group, size in enumerate(group_sizes):
-        indexes = engine.to_host(state["indexes"])
+        places = engine.to_host(state["indexes"])
+        indexes = table_indexes(places, bundle.manifest["smallest_scale"], step)
         symbols = code_group(group, indexes, state["means"])
         inputs = {
             "previous_means": state["means"],
@@ -96,7 +103,7 @@ def run_prior(
             if group > 0:
                 inputs["previous_y_hat"] = engine.rows(y_hat, 0, first)
         part = engine.rows(y_hat, first, first + size)
-        state = run_averaging(f"prior_{group + 1}", inputs, y_hat=part)
+        state = run_graph(f"prior_{group + 1}", inputs, y_hat=part)
         first += size
     return y_hat
 

@@ -14,7 +14,6 @@ from table_files import read_table_file
 
 from references import format_reference
 from references.format_reference import Stream, Tile, mirrored
-from references.part_coder import averaging_graphs
 from references.prior_loop import RunGraph, run_prior
 
 Bounds = tuple[int, int, int, int]
@@ -33,7 +32,9 @@ def decode(codec: Codec, data: bytes) -> NDArray[np.uint8]:
     for tile in stream.tiles:
         rows = slice(tile.top // 16, (tile.top + tile.height) // 16)
         columns = slice(tile.left // 16, (tile.left + tile.width) // 16)
-        y_hat[..., rows, columns] = decode_tile(codec, run, tables, tile, width, height)
+        y_hat[..., rows, columns] = decode_tile(
+            codec, run, tables, tile, width, height, stream.step
+        )
     windows = {}
     for window in window_bounds(data, stream, width, height):
         x0, y0, x1, y1 = around(window, 64, width, height)
@@ -73,6 +74,7 @@ def decode_tile(
     tile: Tile,
     width: int,
     height: int,
+    step: int,
 ) -> NDArray[np.float32]:
     """y_hat, float32 [M, 1, h/16, w/16], of a tile without what surrounds it."""
     bundle, engine = codec.bundle, codec.engine
@@ -101,8 +103,7 @@ def decode_tile(
     positions = (tile.height // 64) * (tile.width // 64)
     channels = [c for c in range(bundle.hyper_channels) for _ in range(positions)]
     z_symbols = extended(decoder.group(hyper, channels), bundle.hyper_channels, 1)
-    averaging = averaging_graphs(bundle)
-    y_hat = run_prior(run, engine, bundle.group_sizes, z_symbols, code_group, averaging=averaging)
+    y_hat = run_prior(run, engine, bundle, z_symbols, code_group, step)
     decoder.finish()
     top, left = 4 * before[0], 4 * before[1]
     rows = slice(top, top + tile.height // 16)

@@ -111,6 +111,21 @@ def step_of_quality(quality: float) -> int:
 def quality_of_step(code: int) -> float:
     """The quality of a `step`."""
 
+def choose_tables(
+    indexes: NDArray[np.uint8], *, step: int, smallest_scale: int, tables: int
+) -> NDArray[np.uint8]:
+    """The entropy table of each symbol.
+
+    Args:
+        indexes: Scales as a graph gives them, uint8 [N, C, h, w].
+        step: Of the stream.
+        smallest_scale: Of the manifest.
+        tables: How many there are.
+
+    Raises:
+        BundleError: An index is beyond the last table's.
+    """
+
 TILE_BY_SIZE: Final[int]
 """As `tile_side`: tiles for large pictures."""
 

@@ -20,9 +20,11 @@ from cca_export.exact.convert import (
     quantise,
 )
 from cca_export.exact.gelu import REQUIRED_MARGIN, gelu_constants
+from cca_export.exact.latents import largest_latent, widest_step
 from cca_export.exact.layers import (
     ATTENTION,
     AVERAGE,
+    EXACT_INTEGER,
     GELU_INPUT,
     GELU_OUTPUT,
     INNER,
@@ -49,13 +51,14 @@ class LayerProof:
 
     Attributes:
         layer: Its name in the network.
-        kind: `convolution`, `gelu` or `normalisation`.
+        kind: `convolution`, `gelu`, `normalisation` or `latents`: y_hat of a group.
         fan_in: Terms of a sum.
         weight_bits: Bits of the largest integer weight, sign included.
         bound: Largest magnitude of any partial sum; below 2^24.
         margin: Smallest distance to a rounding boundary in error bounds, where an engine
             evaluates a function.
         narrowed: Output channels whose weights had to give up precision for the bound.
+        step: Of latents, the code of the quantisation step with this bound; others' are lower.
     """
 
     layer: str
@@ -65,6 +68,7 @@ class LayerProof:
     bound: int = 0
     margin: float | None = None
     narrowed: int = 0
+    step: int | None = None
 
 
 @dataclass
@@ -160,6 +164,17 @@ class Builder:
         fill(target, integers)
         self._prove(name, source, integers)
         return output
+
+    def latents(self, name: str) -> None:
+        """What a latent residual prediction completes, y_hat, at any quantisation step."""
+        step = widest_step()
+        bound = largest_latent(step)
+        if bound >= EXACT_INTEGER:
+            raise UnprovableLayerError(
+                f"layer {name}: latents reach {bound:,} at step {step}, the limit is "
+                f"{EXACT_INTEGER:,}"
+            )
+        self.proofs.append(LayerProof(name, "latents", bound=bound, step=step))
 
     def rescale(self, target: ExactRescale, before: Tensor, after: Tensor) -> None:
         """Powers of two from one tensor's exponents to another's."""

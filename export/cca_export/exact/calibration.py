@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cca_export.coding_runs import run_codec
+from cca_export.coding_runs import run_in_pytorch, run_prior
 from cca_export.graphs import codec_graphs
 from cca_export.network import CcaNetwork, ChannelLayerNorm, SimpleGate
+from cca_export.steps import trained_codes
 
 _OBSERVED = (nn.Conv2d, nn.ConvTranspose2d, nn.GELU, SimpleGate, ChannelLayerNorm)
 _MAX_SAMPLES = 1 << 14
@@ -43,7 +44,7 @@ class Observations:
 
 
 def observe_prior(network: CcaNetwork, pictures: Iterable[NDArray[np.uint8]]) -> Observations:
-    """Run analysis and the float prior on pictures, as an encoder would.
+    """Run analysis and the float prior on pictures, as an encoder would at trained steps.
 
     Args:
         network: Float network; its layers are observed by their names.
@@ -53,7 +54,10 @@ def observe_prior(network: CcaNetwork, pictures: Iterable[NDArray[np.uint8]]) ->
     graphs = list(codec_graphs(network))
     with torch.no_grad(), _hooks(network, observations):
         for picture in pictures:
-            deque(run_codec(graphs, picture), maxlen=0)
+            analysed = run_in_pytorch(graphs[0], {"image": picture})
+            y, z_symbols = analysed["y"], analysed["z_symbols"]
+            for step in trained_codes(network.finest_step):
+                deque(run_prior(graphs, z_symbols, latents=y, step=step), maxlen=0)
     return observations
 
 

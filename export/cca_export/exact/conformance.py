@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import cca_core
 import numpy as np
 from cca_core import LATENT_STRIDE, LATENTS_PER_HYPER
 from cca_engines import digest
 from numpy.typing import NDArray
 
 from cca_export.coding_runs import Arrays, RunGraph, run_in_pytorch, run_prior
+from cca_export.exact.latents import widest_step
 from cca_export.graphs import CodecGraph
+from cca_export.steps import CODES
 
 _Maker: TypeAlias = Callable[[np.random.PCG64, tuple[int, ...]], NDArray[np.int16]]
 """Makes symbols of a shape [N, C, H, W]."""
@@ -34,12 +37,14 @@ class ConformanceCase:
 
     Attributes:
         name: Lower-case letters, digits and hyphens; ends in the pictures' size in pixels.
+        step: Code of the quantisation step.
         fast: Whether a codec runs it before it first uses an engine.
         z_symbols: Hyper-latent symbols, int16 [N, Z, h/4, w/4].
         symbols: Symbols of all channel groups, int16 [N, M, h, w].
     """
 
     name: str
+    step: int
     fast: bool
     z_symbols: NDArray[np.int16]
     symbols: NDArray[np.int16]
@@ -50,38 +55,51 @@ def conformance_cases(latent_channels: int, hyper_channels: int) -> list[Conform
 
     Sizes are given in latents. From 8201 of them on, the rows of an average are made
     coarser (`average_factors`): the last case has more. Many small pictures, because an
-    average is one value a picture.
+    average is one value a picture. Steps are the ends of their range, some within, and
+    the one at which latents can be largest.
     """
     random = np.random.PCG64(20_240_229)
 
     def case(
-        kind: str, make: _Maker, height: int, width: int, batch: int = 1, *, fast: bool = False
+        kind: str,
+        make: _Maker,
+        height: int,
+        width: int,
+        batch: int = 1,
+        *,
+        step: int = 0,
+        fast: bool = False,
     ) -> ConformanceCase:
         size = f"{LATENT_STRIDE * height}x{LATENT_STRIDE * width}"
         hyper = height // LATENTS_PER_HYPER, width // LATENTS_PER_HYPER
         return ConformanceCase(
             f"{kind}-{size}",
+            step,
             fast,
             make(random, (batch, hyper_channels, *hyper)),
-            make(random, (batch, latent_channels, height, width)),
+            make(random, (batch, latent_channels, height, width)).clip(
+                *cca_core.symbol_range(step)
+            ),
         )
 
     return [
         case("ordinary", _ordinary, 4, 4, fast=True),
-        case("ordinary", _ordinary, 12, 20, fast=True),
-        case("wide", _wide, 8, 8, fast=True),
-        case("alternating", _alternating, 4, 8, fast=True),
-        case("zero", _zero, 4, 4),
-        case("ordinary", _ordinary, 4, 64),
-        case("ordinary", _ordinary, 64, 4),
+        case("ordinary", _ordinary, 12, 20, step=-59, fast=True),
+        case("wide", _wide, 8, 8, step=75, fast=True),
+        case("alternating", _alternating, 4, 8, step=127, fast=True),
+        case("zero", _zero, 4, 4, step=CODES[0]),
+        case("ordinary", _ordinary, 4, 64, step=3),
+        case("ordinary", _ordinary, 64, 4, step=-3),
         case("extreme", _extreme, 8, 8),
-        case("largest", _largest, 8, 4),
-        case("smallest", _smallest, 4, 4),
-        case("batch", _ordinary, 8, 4, batch=3),
-        case("batch", _ordinary, 4, 4, batch=16),
-        case("batch-extreme", _extreme, 4, 4, batch=3),
+        case("extreme-finest", _extreme, 4, 4, step=CODES[0]),
+        case("extreme-coarsest", _extreme, 4, 4, step=CODES[-1]),
+        case("largest", _largest, 8, 4, step=widest_step()),
+        case("smallest", _smallest, 4, 4, step=widest_step()),
+        case("batch", _ordinary, 8, 4, batch=3, step=30),
+        case("batch", _ordinary, 4, 4, batch=16, step=-100),
+        case("batch-extreme", _extreme, 4, 4, batch=3, step=widest_step()),
         case("mosaic", _mosaic, 64, 128),
-        case("mosaic", _mosaic, 4, 2052),
+        case("mosaic", _mosaic, 4, 2052, step=59),
     ]
 
 
@@ -131,6 +149,7 @@ def case_to_manifest(case: ConformanceCase, digests: Mapping[str, str]) -> dict[
     batch, _, height, width = case.symbols.shape
     return {
         "name": case.name,
+        "step": case.step,
         "batch": batch,
         "latent_height": height,
         "latent_width": width,
@@ -145,7 +164,7 @@ def _run_picture(
     """Outputs of every prior graph for one picture of the batch."""
     own = slice(picture, picture + 1)
     z_symbols, symbols = case.z_symbols[own].astype(np.int32), case.symbols[own].astype(np.int32)
-    runs = run_prior(graphs, z_symbols, symbols=symbols, run=run)
+    runs = run_prior(graphs, z_symbols, symbols=symbols, step=case.step, run=run)
     return {done.graph.name: done.outputs for done in runs}
 
 

@@ -104,12 +104,11 @@ def build_exact(network: CcaNetwork, calibration: Pictures) -> ExactExport:
 
 def proof_to_json(proofs: Sequence[LayerProof]) -> dict[str, Any]:
     """The content of `exactness.json` (docs/spec/exact.md, "Proof")."""
-    convolutions = [proof for proof in proofs if proof.kind == "convolution"]
     return {
         "limit": EXACT_INTEGER,
-        "worst_bound": max(proof.bound for proof in convolutions),
+        "worst_bound": max(proof.bound for proof in proofs),
         "worst_margin": worst_margin(proofs),
-        "narrowed_channels": sum(proof.narrowed for proof in convolutions),
+        "narrowed_channels": sum(proof.narrowed for proof in proofs),
         "layers": [dataclasses.asdict(proof) for proof in proofs],
     }
 

@@ -36,7 +36,8 @@ from cca_export.exact.modules import (
 )
 from cca_export.graphs import CodecGraph, TensorSpec, codec_graphs, known_latents, symbols_of
 from cca_export.network import CcaNetwork, NafStack
-from cca_export.tables import scale_table
+from cca_export.steps import smallest_scale
+from cca_export.tables import scale_thresholds
 
 AVERAGES = TensorSpec("averages", "float32", (4,))
 
@@ -58,17 +59,17 @@ class ExactHyperLatents(nn.Module):
 
 
 class ExactScaleIndex(nn.Module):
-    """Table index of a scale in multiples of 2^-9, looked up.
+    """Where a scale in multiples of 2^-9 lies among the thresholds, looked up.
 
-    It is the number of the first 63 entries of the scale table, rounded to
-    multiples of 2^-9, that are less than the scale.
+    It is the number of thresholds (`scale_thresholds`), rounded to multiples of 2^-9,
+    that are less than the scale.
     """
 
     indexes: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, smallest_scale: int) -> None:
         super().__init__()
-        thresholds = torch.round(scale_table()[:-1] * 2**SCALE_BITS)
+        thresholds = torch.round(scale_thresholds(smallest_scale) * 2**SCALE_BITS)
         scales = torch.arange(SCALES.low, SCALES.high + 1)
         indexes = torch.searchsorted(thresholds, scales.float(), side="left")
         self.register_buffer("indexes", indexes.to(torch.float32)[:, None])
@@ -87,7 +88,7 @@ class ExactGroup(nn.Module):
         self.mean_head = ExactHead(_sequential(network.mean_cc_transforms[group]), MEANS)
         self.scale_naf = ExactNafStack(cast(NafStack, network.scale_NAF_transforms[group]))
         self.scale_head = ExactHead(_sequential(network.scale_cc_transforms[group]), SCALES)
-        self.index = ExactScaleIndex()
+        self.index = ExactScaleIndex(smallest_scale(network.finest_step))
 
     def forward(
         self, mean_context: Tensor, scale_context: Tensor, averages: Tensor | None
@@ -135,13 +136,15 @@ class ExactNextPrior(nn.Module):
         previous_means: Tensor,
         previous_support: Tensor,
         symbols: Tensor,
+        step: Tensor,
         previous_y_hat: Tensor | None = None,
         latent_means: Tensor | None = None,
         latent_scales: Tensor | None = None,
         averages: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Inputs and outputs as `codec_graphs` lists them for this group, and `averages`."""
-        y_hat = self.lrp(previous_support, symbols_of(symbols) + previous_means)
+        quantised = symbols_of(symbols) * step + previous_means
+        y_hat = self.lrp(previous_support, quantised, step)
         group_y_hat = y_hat.transpose(0, 1)
         if self.group is None or self.context is None or latent_means is None:
             return (group_y_hat,)
@@ -234,6 +237,7 @@ class ExactPrior:
                 inputs,
                 torch.full((len(exponent),), -LRP_BITS),
             )
+            builder.latents(name)
             if graph.context is not None:
                 factors = torch.exp2(-self._context(group + 1).exponent.float())
                 graph.context.factor = factors[:, None, None]

@@ -150,10 +150,13 @@ class ExactTable(nn.Module):
         self.low = low
         self.register_buffer("values", torch.zeros(entries, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Integers from `low` to `low + entries - 1`, any shape, to the table's values."""
+    def forward(self, x: Tensor, values: Tensor | None = None) -> Tensor:
+        """Integers from `low` to `low + entries - 1`, any shape, to the table's values.
+
+        `values`, [entries, 1], stand in place of its own if a graph computes others from them.
+        """
         index = (x if self.low == 0 else x - self.low).to(torch.int32)
-        return F.embedding(index, self.values).squeeze(-1)
+        return F.embedding(index, self.values if values is None else values).squeeze(-1)
 
 
 SEGMENT = 3840

@@ -107,7 +107,7 @@ class ExactHead(nn.Sequential):
 
 
 class ExactLrp(nn.Module):
-    """Latent residual prediction: 0.5 tanh of a head, in multiples of 2^-7."""
+    """Latent residual prediction: 0.5 tanh of a head, times the step, in multiples of 2^-7."""
 
     def __init__(self, like: nn.Sequential, channels: int) -> None:
         super().__init__()
@@ -118,8 +118,10 @@ class ExactLrp(nn.Module):
         halves = 0.5 * torch.tanh(arguments * 2.0**-LRP_BITS)
         self.tanh.values = torch.round(halves * 2**LRP_BITS).to(torch.float32)[:, None]
 
-    def forward(self, support: Tensor, quantised: Tensor) -> Tensor:
-        """Mean support (integers) and symbols + means (real) to y_hat of the group (real)."""
+    def forward(self, support: Tensor, quantised: Tensor, step: Tensor) -> Tensor:
+        """Mean support (integers) and step symbols + means (real) to y_hat of the group (real)."""
         argument = self.head(torch.cat((support, self.rescale(quantised)), 1))
-        y_hat: Tensor = quantised + self.tanh(argument) * 2.0**-LRP_BITS
+        # The table has fewer entries than there are latents: so the step costs next to nothing.
+        predictions = torch.floor(self.tanh.values * step + 0.5) * 2.0**-LRP_BITS
+        y_hat: Tensor = quantised + self.tanh(argument, predictions)
         return y_hat
