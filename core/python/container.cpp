@@ -160,6 +160,14 @@ nb::tuple parse(nb::handle stream_object, std::uint64_t max_pixels) {
     return nb::make_tuple(std::move(parsed.info), payload);
 }
 
+nb::tuple parse_cut(nb::handle stream_object, std::uint64_t max_pixels) {
+    const Buffer stream(stream_object, "data");
+    Limits limits;
+    limits.max_pixels = max_pixels;
+    ParsedStream parsed = parse_start(bytes_of(stream), limits);
+    return nb::make_tuple(std::move(parsed.info), parsed.missing);
+}
+
 }  // namespace
 
 void bind_container(nb::module_& module) {
@@ -193,6 +201,7 @@ void bind_container(nb::module_& module) {
     const auto most = Limits{}.max_pixels;
     module.attr("DEFAULT_MAX_PIXELS") = most;
     module.def("parse_stream", &parse, "data"_a, nb::kw_only(), "max_pixels"_a = most);
+    module.def("parse_start", &parse_cut, "data"_a, nb::kw_only(), "max_pixels"_a = most);
 }
 
 }  // namespace cca::python

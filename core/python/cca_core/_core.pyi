@@ -598,6 +598,19 @@ def parse_stream(data: Buffer, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple
         StreamError: The stream is damaged, truncated, or of an unknown version.
     """
 
+def parse_start(data: Buffer, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[StreamInfo, int]:
+    """The header of a stream that may be cut short behind it, and how many bytes it lacks.
+
+    Metadata are there or not. A section that is not whole is not checked.
+
+    Args:
+        data: What there is of the stream.
+        max_pixels: As for `parse_stream`.
+
+    Raises:
+        LimitError, StreamError: As for `parse_stream`, but not for a stream that ends early.
+    """
+
 def read_tables(data: Buffer) -> tuple[EntropyTables, EntropyTables]:
     """The entropy tables of latents, one a scale, and hyper-latents, one a channel.
 
