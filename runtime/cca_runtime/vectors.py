@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cca_core import ConformanceCase, symbol_range
+from cca_core import LATENTS_PER_HYPER, ConformanceCase, symbol_range
 from numpy.typing import NDArray
 
 from cca_runtime.arrays import ArraysError, read_arrays
@@ -63,8 +63,9 @@ class ConformanceVectors:
 
     def _shapes(self, case: ConformanceCase) -> dict[str, tuple[int, ...]]:
         """Of a case's arrays, by their names in the file."""
-        batch, height, width = case.batch, case.latent_height, case.latent_width
+        height, width = case.latent_height, case.latent_width
+        hyper = height // LATENTS_PER_HYPER, width // LATENTS_PER_HYPER
         return {
-            f"{case.name}.z_symbols": (batch, self.hyper_channels, height // 4, width // 4),
-            f"{case.name}.symbols": (batch, self.latent_channels, height, width),
+            f"{case.name}.z_symbols": (case.batch, self.hyper_channels, *hyper),
+            f"{case.name}.symbols": (case.batch, self.latent_channels, height, width),
         }

@@ -239,17 +239,19 @@ def test_a_network_of_seven_groups_exports() -> None:
 def test_a_step_is_a_scale_of_the_latents(step: int, exported: Callable[[str], Exported]) -> None:
     """The graphs at a step, against those of a network whose layers were scaled to it, at 1."""
     network, size = network_of("cca-small"), float(step_input(step)[0])
-    image = golden("coffee")["image"][None]
+    image = golden("coffee")["image"][None, :256, :256]
     found = encode(exported("cca-small"), image, 5, step)
-    scaled = encode(in_torch(at_step(network, size)), image, 5)
+    other = at_step(network, size)
+    other.finest_step = 1.0  # its indexes begin where the others do
+    scaled = encode(in_torch(other), image, 5)
     for name in ("y", "means", "y_hat"):
         difference = np.abs(found[name] - size * scaled[name])
         # A symbol on the other side of a rounding boundary changes what follows, a little.
         assert np.mean(difference > 1e-3) < 0.01
     assert np.mean(found["symbols"] != scaled["symbols"]) < 1e-3
     # Codes are eighths of a place, and tables are chosen by halves of one.
-    assert np.abs(found["indexes"].astype(int) - scaled["indexes"]).max() <= 1
-    assert np.abs(found["indexes"].astype(float).mean() - scaled["indexes"].mean()) < 0.15
+    assert np.mean(np.abs(found["indexes"].astype(int) - scaled["indexes"]) > 1) < 1e-3
+    assert abs(found["indexes"].mean() - scaled["indexes"].mean()) < 0.15
 
 
 def published_indexes(scales: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from cca_runtime.cli.existing import check_stream
 from cca_runtime.cli.inputs import Kind, expand_inputs
 from cca_runtime.cli.jobs import Result, Work, open_codec, plan_jobs, report_left_out, run_jobs
 from cca_runtime.cli.outputs import Job, Naming
-from cca_runtime.division import tiles_of
+from cca_runtime.division import division_of
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import Picture, parse_colour, read_picture, readable_extensions
 from cca_runtime.rate_control import as_rate_control
@@ -85,7 +85,7 @@ def _describe(options: argparse.Namespace, picture: Picture, encoded: Encoded) -
         "step": encoded.step,
         "quality": round(encoded.quality, 4),
         "trials": encoded.trials,
-        "tiles": list(tiles_of(encoded.info)) if encoded.info.tiling else None,
+        "tiles": list(division_of(encoded.info).tiles) if encoded.info.tiling else None,
     }
     if encoded.reconstruction is not None:
         decibels = psnr(picture.pixels, encoded.reconstruction)

@@ -18,7 +18,7 @@ from cca_runtime.cli.inputs import STANDARD
 from cca_runtime.cli.places import is_folder
 from cca_runtime.cli.reading import read_input
 from cca_runtime.codec import Codec
-from cca_runtime.division import tiles_of
+from cca_runtime.division import division_of
 from cca_runtime.loading import load
 from cca_runtime.streams import NO_LIMIT, parse
 
@@ -123,7 +123,7 @@ def _describe_tiles(info: StreamInfo) -> dict[str, Any] | None:
     if info.tiling is None:
         return None
     window_width, window_height, columns, rows = info.tiling
-    across, down = tiles_of(info)
+    across, down = division_of(info).tiles
     return {
         "across": across,
         "down": down,
