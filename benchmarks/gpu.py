@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cca_core import TILE_NONE, DecoderMachine, EncoderMachine
+from cca_core import HYPER_STRIDE, TILE_NONE, DecoderMachine, EncoderMachine, pad_picture
 from cca_engines import Engine, EngineError, fingerprint, open_engine, optimisations
 from cca_export.checkpoint import load_network
 from cca_export.exact.calibration import observe_prior
@@ -48,7 +48,6 @@ GPU_ENGINES = ("tensorrt", "tensorrt-rtx", "cuda")
 SIZES = ("768x512", "1920x1080", "3840x2160")
 BATCHES = (1, 8)
 BATCH_PIXELS = 1 << 24
-_GRID = 64
 _MIB = 1 << 20
 
 
@@ -127,7 +126,7 @@ def exact_graphs_of(network: CcaNetwork) -> list[CodecGraph]:
 
 def trimmed(pixels: Pixels) -> Pixels:
     """The part of a picture that needs no padding."""
-    height, width = (side // _GRID * _GRID for side in pixels.shape[:2])
+    height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in pixels.shape[:2])
     return np.ascontiguousarray(pixels[:height, :width])
 
 
@@ -191,7 +190,7 @@ def eager_subject(network: CcaNetwork, device: str, *, half: bool) -> Subject:
     codec = EagerCodec(network, device, half=half)
 
     def encode(images: NDArray[np.uint8]) -> tuple[object, Mapping[str, float]]:
-        return codec.encode(padded(images))
+        return codec.encode(np.stack([pad_picture(image) for image in images]))
 
     def decode(strings: object) -> Mapping[str, float]:
         assert isinstance(strings, Strings)
@@ -284,12 +283,6 @@ def picture_of(size: str) -> NDArray[np.uint8]:
     tile = np.concatenate([tile, tile[::-1]], 0)
     repeats = (-(-height // tile.shape[0]), -(-width // tile.shape[1]), 1)
     return np.ascontiguousarray(np.tile(tile, repeats)[:height, :width])
-
-
-def padded(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures with sides of whole hyper-latents, as eager PyTorch needs them."""
-    below, right = (-side % _GRID for side in images.shape[1:3])
-    return np.pad(images, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
 
 
 def main() -> None:

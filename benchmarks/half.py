@@ -22,7 +22,7 @@ import torch
 from cca_engines import Engine, open_engine
 from cca_export.check import CALIBRATION, load_picture
 from cca_export.checkpoint import load_network
-from cca_export.coding_runs import run_codec, symbols_of
+from cca_export.coding_runs import read_symbols, run_codec
 from cca_export.exact.cost import code_length
 from cca_export.graphs import CodecGraph, codec_graphs
 from cca_export.half.check import HalfModule, half_loss
@@ -104,7 +104,7 @@ def coded(graphs: Sequence[CodecGraph], picture: NDArray[np.uint8], smallest: in
     symbols: list[NDArray[np.int64]] = []
     for run in run_codec(graphs, picture):
         if len(symbols) < len(indexes):  # every graph behind a group's reads its symbols
-            symbols.append(symbols_of(run.inputs["symbols"]))
+            symbols.append(read_symbols(run.inputs["symbols"]))
             chosen = table_indexes(indexes[-1], 0, smallest)
             bits += code_length(symbols[-1], chosen, tables)
         if "indexes" in run.outputs:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+from cca_export.bundle_writer import BundleWriter
+from cca_export.complexity import complexity
+from cca_export.graphs import codec_graphs
+from cca_export.network import CcaNetwork
+from cca_export.tables import EntropyTables
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from tiny_networks import tiny_architecture
 
 WEIGHTS = np.arange(54, dtype=np.float32).reshape(3, 2, 3, 3) - 27
+
+_OTHERS = 10
+"""The first factor of convolutions that nobody asked for."""
+
+_TABLES = EntropyTables(*(np.array(part, np.int32) for part in ([[0, 1 << 15, 1 << 16]], [3], [0])))
 
 
 def convolution(*, half: bool = False, factor: float = 1) -> bytes:
@@ -71,20 +81,29 @@ def convolve(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def write_bundle(
-    bundle: Path, models: Mapping[str, bytes], halves: Mapping[str, bytes] | None = None
+    bundle: Path,
+    models: Mapping[str, bytes] = MappingProxyType({}),
+    halves: Mapping[str, bytes] = MappingProxyType({}),
+    *,
+    groups: int = 1,
 ) -> Path:
-    """As much of a bundle as plans are built from: graphs, and float16 variants of some."""
-    graphs = {name: _write(bundle, f"{name}.onnx", model) for name, model in models.items()}
-    for name, model in (halves or {}).items():
-        graphs[name]["float16"] = _write(bundle, f"{name}.fp16.onnx", model)
-    manifest = {"format": "cca-bundle", "version": 5, "graphs": graphs}
-    (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    """A whole bundle, in native mode, whose graphs are other models than its manifest says.
+
+    Args:
+        bundle: The directory; a bundle that is there is replaced.
+        models: Of some graphs, by name; each of the others has a convolution of its own.
+        halves: Float16 variants of some.
+        groups: Channel groups. One makes the graphs analysis, prior_0, prior_1 and synthesis.
+    """
+    network = CcaNetwork(tiny_architecture((2,) * groups))
+    for file in bundle.glob("graphs/*"):
+        file.unlink()
+    bundle.mkdir(exist_ok=True)
+    writer = BundleWriter(bundle, "plans")
+    for factor, graph in enumerate(codec_graphs(network), _OTHERS):
+        writer.add_graph(graph, models.get(graph.name) or convolution(factor=factor))
+        if graph.name in halves:
+            writer.add_half(graph, halves[graph.name])
+    writer.add_tables(_TABLES, _TABLES)
+    writer.finish(network.architecture, 0, complexity(network))
     return bundle
-
-
-def _write(bundle: Path, name: str, model: bytes) -> dict[str, object]:
-    file = bundle / "graphs" / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(model)
-    digest = hashlib.sha256(model).hexdigest()
-    return {"file": f"graphs/{name}", "sha256": digest, "bytes": len(model)}

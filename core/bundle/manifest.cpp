@@ -6,6 +6,7 @@
 #include "bundle/sha256.hpp"
 #include "bundle/utf8.hpp"
 #include "format/error.hpp"
+#include "geometry/grid.hpp"
 
 namespace cca {
 namespace {
@@ -20,7 +21,6 @@ constexpr std::size_t kMaxCases = 64;
 constexpr std::size_t kMaxCaseName = 40;
 constexpr std::int64_t kMaxBatch = 16;
 constexpr std::int64_t kMaxLatents = 1 << 14;  // of a case, over its batch: a 2048x2048 picture's
-constexpr std::int64_t kHyperPerLatent = 4;
 constexpr std::int64_t kMaxSmallestScale = 128;
 constexpr const char* kTablesPath = "tables.bin";
 constexpr const char* kConformancePath = "conformance.npz";
@@ -161,7 +161,7 @@ ConformanceCase get_case(const json::Value& entry, std::size_t prior_count) {
         const std::int64_t batch = get_integer(entry, "batch", kMaxBatch);
         const std::int64_t height = get_integer(entry, "latent_height", kMaxLatents);
         const std::int64_t width = get_integer(entry, "latent_width", kMaxLatents);
-        if (height % kHyperPerLatent != 0 || width % kHyperPerLatent != 0) {
+        if (height % kLatentsPerHyper != 0 || width % kLatentsPerHyper != 0) {
             throw BundleError("its latents are not multiples of 4");
         }
         if (batch * height * width > kMaxLatents) {

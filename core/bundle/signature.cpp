@@ -25,6 +25,28 @@ constexpr std::array<std::pair<std::string_view, Dimension::Kind>, 7> kNames = {
 constexpr std::array<std::pair<std::string_view, DType>, 3> kDTypes = {
     {{"float32", DType::kFloat32}, {"int32", DType::kInt32}, {"uint8", DType::kUint8}}};
 
+std::uint32_t resolve(const Dimension& dimension, const PartSize& size) {
+    switch (dimension.kind) {
+        case Dimension::Kind::kBatch:
+            return size.batch;
+        case Dimension::Kind::kHeight:
+            return size.height;
+        case Dimension::Kind::kWidth:
+            return size.width;
+        case Dimension::Kind::kLatentHeight:
+            return size.latent_height();
+        case Dimension::Kind::kLatentWidth:
+            return size.latent_width();
+        case Dimension::Kind::kHyperHeight:
+            return size.hyper_height();
+        case Dimension::Kind::kHyperWidth:
+            return size.hyper_width();
+        case Dimension::Kind::kFixed:
+            break;
+    }
+    return dimension.size;
+}
+
 Dimension parse_dimension(const json::Value& value) {
     if (const auto* const size = value.as<std::int64_t>()) {
         if (*size < 1 || *size > kMaxDimension) {
@@ -101,34 +123,17 @@ std::uint32_t PartSize::hyper_height() const noexcept {
 Shape shape_of(const Port& port, const PartSize& size) {
     Shape shape;
     for (const Dimension& dimension : port.shape) {
-        switch (dimension.kind) {
-            case Dimension::Kind::kFixed:
-                shape.push_back(dimension.size);
-                break;
-            case Dimension::Kind::kBatch:
-                shape.push_back(size.batch);
-                break;
-            case Dimension::Kind::kHeight:
-                shape.push_back(size.height);
-                break;
-            case Dimension::Kind::kWidth:
-                shape.push_back(size.width);
-                break;
-            case Dimension::Kind::kLatentHeight:
-                shape.push_back(size.latent_height());
-                break;
-            case Dimension::Kind::kLatentWidth:
-                shape.push_back(size.latent_width());
-                break;
-            case Dimension::Kind::kHyperHeight:
-                shape.push_back(size.hyper_height());
-                break;
-            case Dimension::Kind::kHyperWidth:
-                shape.push_back(size.hyper_width());
-                break;
-        }
+        shape.push_back(resolve(dimension, size));
     }
     return shape;
+}
+
+std::vector<std::pair<std::string_view, std::uint32_t>> dimensions_of(const PartSize& size) {
+    std::vector<std::pair<std::string_view, std::uint32_t>> dimensions;
+    for (const auto& [name, kind] : kNames) {
+        dimensions.emplace_back(name, resolve({kind, 0}, size));
+    }
+    return dimensions;
 }
 
 Signature parse_signature(const json::Value& graph) {

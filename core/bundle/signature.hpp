@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "codec/step.hpp"
@@ -58,6 +59,9 @@ struct PartSize {
 
 /// The sizes that a port has for a part.
 Shape shape_of(const Port& port, const PartSize& size);
+
+/// The sizes of all that the picture decides, by the names that a manifest has for them.
+std::vector<std::pair<std::string_view, std::uint32_t>> dimensions_of(const PartSize& size);
 
 /// Reads a graph's `inputs` and `outputs`. Throws BundleError naming what is wrong with them.
 Signature parse_signature(const json::Value& graph);

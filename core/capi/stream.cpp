@@ -3,12 +3,15 @@
 
 #include "codec/quantisation_step.hpp"
 #include "format/container.hpp"
+#include "geometry/grid.hpp"
 #include "guard.hpp"
 #include "handles.hpp"
 #include "limits.hpp"
 
 namespace cca::c_api {
 namespace {
+
+static_assert(CCA_LATENT_SCALE == kLatentStride && CCA_HYPER_SCALE == kHyperStride);
 
 // The part of the stream, from `position` on, that holds a metadata section; moves on behind it.
 cca_view section(const std::optional<Bytes>& copy, const std::uint8_t*& position) {

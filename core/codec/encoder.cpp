@@ -83,31 +83,6 @@ std::vector<StreamInfo> describe_all(const Manifest& manifest, std::vector<Pictu
     return infos;
 }
 
-// Of a part of the padded picture, whose border pixels are repeated.
-void pad(const PictureView& picture, const Padding& padding, const Box& seen, std::uint8_t* to) {
-    const auto clamp = [](std::int32_t position, std::uint32_t side) {
-        return static_cast<std::size_t>(
-            std::clamp(position, 0, static_cast<std::int32_t>(side) - 1));
-    };
-    for (std::int32_t y = seen.top; y < seen.bottom; ++y) {
-        const std::uint8_t* const row =
-            picture.pixels + clamp(y - padding.top, picture.height) * picture.width * kPixelBytes;
-        const std::int32_t first = std::clamp(padding.left + 0, seen.left, seen.right);
-        const std::int32_t last =
-            std::clamp(padding.left + static_cast<std::int32_t>(picture.width), first, seen.right);
-        for (std::int32_t x = seen.left; x < first; ++x, to += kPixelBytes) {
-            std::memcpy(to, row, kPixelBytes);
-        }
-        const std::size_t inside = std::size_t(last - first) * kPixelBytes;
-        std::memcpy(to, row + clamp(first - padding.left, picture.width) * kPixelBytes, inside);
-        to += inside;
-        const std::uint8_t* const border = row + (picture.width - std::size_t{1}) * kPixelBytes;
-        for (std::int32_t x = last; x < seen.right; ++x, to += kPixelBytes) {
-            std::memcpy(to, border, kPixelBytes);
-        }
-    }
-}
-
 // Copies `window`, out of planes of `seen`, to its place in planes of `tile`.
 template <typename T>
 void copy_window(Buffer& from, const Box& seen, Buffer& to, const Box& tile, const Box& window,
@@ -432,7 +407,7 @@ Buffer EncoderMachine::padded_pixels_of(const Box& seen) const {
     const std::size_t bytes = std::size_t{seen.width()} * seen.height() * kPixelBytes;
     Buffer pixels(pictures_.size() * bytes);
     for (std::size_t n = 0; n < pictures_.size(); ++n) {
-        pad(pictures_[n], encoded_[n].info.padding, seen,
+        pad(pictures_[n].pixels, encoded_[n].info, seen,
             pixels.as<std::uint8_t>().data() + n * bytes);
     }
     return pixels;

@@ -9,13 +9,11 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <limits>
 #include <string>
 #include <tuple>
 
 #include "buffer.hpp"
-#include "codec/encoder.hpp"
-#include "geometry/padding.hpp"
+#include "fields.hpp"
 #include "module.hpp"
 
 namespace nb = nanobind;
@@ -55,16 +53,6 @@ Identifier to_identifier(const nb::bytes& bytes, const char* name) {
     }
     std::ranges::copy(view(bytes), identifier.begin());
     return identifier;
-}
-
-template <typename Field>
-Field to_field(std::int64_t value, const char* name) {
-    constexpr std::int64_t highest = std::numeric_limits<Field>::max();
-    if (value < 0 || value > highest) {
-        throw std::invalid_argument(std::string(name) + " " + std::to_string(value) +
-                                    " is not in 0.." + std::to_string(highest));
-    }
-    return static_cast<Field>(value);
 }
 
 std::optional<Identifier> to_fingerprint(const std::string& entropy_mode,
@@ -163,24 +151,6 @@ nb::bytes write(const StreamInfo& info, nb::handle payload_object) {
     return to_python(BytesView(write_stream(info, bytes_of(payload))));
 }
 
-std::tuple<std::uint32_t, std::uint32_t> padded_size(std::int64_t width, std::int64_t height) {
-    const auto padded = [](std::int64_t side, const char* name) {
-        const std::uint32_t pixels = to_field<std::uint16_t>(side, name);
-        return (pixels + kSideMultiple - 1) / kSideMultiple * kSideMultiple;
-    };
-    return {padded(width, "width"), padded(height, "height")};
-}
-
-std::optional<std::tuple<int, int, int, int>> choose(std::int64_t width, std::int64_t height,
-                                                     std::uint32_t tile_side) {
-    StreamInfo info;
-    info.width = to_field<std::uint16_t>(width, "width");
-    info.height = to_field<std::uint16_t>(height, "height");
-    info.padding = choose_padding(info.width, info.height);
-    info.tiling = tiling_of(info, tile_side);
-    return tiling(info);
-}
-
 nb::tuple parse(nb::handle stream_object, std::uint64_t max_pixels) {
     const Buffer stream(stream_object, "data");
     Limits limits;
@@ -188,6 +158,14 @@ nb::tuple parse(nb::handle stream_object, std::uint64_t max_pixels) {
     ParsedStream parsed = parse_stream(bytes_of(stream), limits);
     const nb::bytes payload = to_python(parsed.payload);
     return nb::make_tuple(std::move(parsed.info), payload);
+}
+
+nb::tuple parse_cut(nb::handle stream_object, std::uint64_t max_pixels) {
+    const Buffer stream(stream_object, "data");
+    Limits limits;
+    limits.max_pixels = max_pixels;
+    ParsedStream parsed = parse_start(bytes_of(stream), limits);
+    return nb::make_tuple(std::move(parsed.info), parsed.missing);
 }
 
 }  // namespace
@@ -219,12 +197,11 @@ void bind_container(nb::module_& module) {
         .def("__repr__", &repr);
     // What compares by value must not hash by identity.
     info.attr("__hash__") = nb::none();
-    module.def("choose_tiling", &choose, "width"_a, "height"_a, "tile_side"_a);
-    module.def("padded_size", &padded_size, "width"_a, "height"_a);
     module.def("write_stream", &write, "info"_a, "payload"_a);
     const auto most = Limits{}.max_pixels;
     module.attr("DEFAULT_MAX_PIXELS") = most;
     module.def("parse_stream", &parse, "data"_a, nb::kw_only(), "max_pixels"_a = most);
+    module.def("parse_start", &parse_cut, "data"_a, nb::kw_only(), "max_pixels"_a = most);
 }
 
 }  // namespace cca::python

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "arrays.hpp"
 #include "buffer.hpp"
 #include "codec/decoder.hpp"
 #include "codec/encoder.hpp"
@@ -25,7 +26,6 @@ using namespace nb::literals;
 namespace cca::python {
 namespace {
 
-using Pixels = nb::ndarray<const std::uint8_t, nb::c_contig, nb::ndim<3>, nb::device::cpu>;
 using OptionalBytes = std::optional<nb::bytes>;
 
 const char* name_of(DType dtype) {
@@ -145,16 +145,6 @@ bool do_step(Machine& machine, nb::handle self, std::uint32_t worker, nb::handle
     }
 }
 
-// An array that owns its pixels.
-nb::object to_python(std::vector<std::uint8_t>&& pixels, std::size_t height, std::size_t width) {
-    auto* const owned = new std::vector<std::uint8_t>(std::move(pixels));
-    const nb::capsule owner(owned, [](void* vector) noexcept {
-        delete static_cast<std::vector<std::uint8_t>*>(vector);
-    });
-    const std::size_t shape[] = {height, width, kPixelBytes};
-    return nb::cast(nb::ndarray<nb::numpy, std::uint8_t>(owned->data(), 3, shape, owner));
-}
-
 std::optional<Bytes> to_core(const OptionalBytes& bytes) {
     if (!bytes) {
         return std::nullopt;
@@ -211,7 +201,8 @@ class PyDecoder {
         for (DecodedPicture& picture : machine_.pictures()) {
             nb::object pixels = nb::none();
             if (!picture.pixels.empty()) {
-                pixels = to_python(std::move(picture.pixels), picture.height, picture.width);
+                pixels = to_array(std::move(picture.pixels),
+                                  {picture.height, picture.width, kPixelBytes});
             }
             pictures.append(nb::make_tuple(picture.info, pixels, picture.groups,
                                            picture.group_bytes, picture.missing));
@@ -259,8 +250,8 @@ class PyEncoder {
         for (EncodedPicture& encoded : machine_.encoded()) {
             nb::object pixels = nb::none();
             if (!encoded.reconstruction.empty()) {
-                pixels = to_python(std::move(encoded.reconstruction), encoded.info.height,
-                                   encoded.info.width);
+                pixels = to_array(std::move(encoded.reconstruction),
+                                  {encoded.info.height, encoded.info.width, kPixelBytes});
             }
             results.append(nb::make_tuple(encoded.info,
                                           nb::bytes(encoded.stream.data(), encoded.stream.size()),
@@ -309,22 +300,14 @@ class PyPrior {
         const std::size_t width = part_.latents().width;
         const std::size_t symbol_shape[] = {part_.batch, channels_, height, width};
         const std::size_t y_hat_shape[] = {channels_, part_.batch, height, width};
-        return nb::make_tuple(to_python(machine_->symbols(), symbol_shape),
-                              to_python(to_vector_of(machine_->y_hat()), y_hat_shape));
+        return nb::make_tuple(to_array(std::vector(machine_->symbols()), symbol_shape),
+                              to_array(to_vector_of(machine_->y_hat()), y_hat_shape));
     }
 
   private:
     static std::vector<float> to_vector_of(cca::Buffer& buffer) {
         const auto values = buffer.as<float>();
         return {values.begin(), values.end()};
-    }
-
-    template <typename T>
-    static nb::object to_python(std::vector<T> values, const std::size_t (&shape)[4]) {
-        auto* const owned = new std::vector<T>(std::move(values));
-        const nb::capsule owner(
-            owned, [](void* vector) noexcept { delete static_cast<std::vector<T>*>(vector); });
-        return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), 4, shape, owner));
     }
 
     std::size_t channels_;
@@ -353,22 +336,6 @@ void bind_steps(nb::class_<PyMachine>& machine) {
 void bind_machines(nb::module_& module) {
     module.attr("TILE_BY_SIZE") = TileRule::kBySize;
     module.attr("TILE_NONE") = TileRule::kNone;
-    module.def(
-        "quantisation_step", [](std::int8_t code) { return QuantisationStep(code).value(); },
-        "code"_a);
-    module.def(
-        "symbol_range",
-        [](std::int8_t code) {
-            const QuantisationStep step(code);
-            return nb::make_tuple(step.smallest_symbol(), step.largest_symbol());
-        },
-        "code"_a);
-    module.def(
-        "step_of_quality", [](double quality) { return int{step_of_quality(quality).code()}; },
-        "quality"_a);
-    module.def(
-        "quality_of_step", [](std::int8_t code) { return quality_of_step(QuantisationStep(code)); },
-        "code"_a);
     nb::enum_<Target::Kind>(module, "TargetKind")
         .value("FILE_BYTES", Target::Kind::kFileBytes)
         .value("PAYLOAD_BYTES", Target::Kind::kPayloadBytes)

@@ -20,10 +20,12 @@ NB_MODULE(_core, module) {
     nb::exception<cca::StateError>(module, "StateError", PyExc_RuntimeError);
     cca::python::bind_coder(module);
     cca::python::bind_container(module);
+    cca::python::bind_geometry(module);
     cca::python::bind_model(module);
     cca::python::bind_machines(module);
     cca::python::bind_manifest(module);
     cca::python::bind_onnx_graph(module);
+    cca::python::bind_quantisation(module);
     cca::python::bind_room(module);
     cca::python::bind_table_file(module);
 }

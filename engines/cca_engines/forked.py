@@ -12,7 +12,8 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, TypeVar
 
 from cca_engines.engine import EngineError
@@ -94,8 +95,9 @@ class Owned(Generic[_Native]):
 class Turns:
     """Lets one thread at a time use a library; for good, so that it is a module's.
 
-    A fork waits for the thread that is in, and then for the library's own threads. A child has
-    none of these, and whatever they were in the middle of it would wait for when it ends.
+    A fork waits for the thread that is in, for those `alongside`, and then for the library's own
+    threads. A child has none of these, and whatever they were in the middle of it would wait for
+    when it ends.
     """
 
     def __init__(self, rest: float = 0.0) -> None:
@@ -119,14 +121,32 @@ class Turns:
         self._last = time.monotonic()
         self._lock.release()
 
+    @contextmanager
+    def alongside(self) -> Iterator[None]:
+        """For what any number of threads may do at a time, and meanwhile."""
+        with self._changed:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._last = time.monotonic()
+                self._busy -= 1
+                self._changed.notify_all()
+
     def _before(self) -> None:
         # Who holds it for longer may itself wait for what forks.
         self._held = self._lock.acquire(timeout=_PATIENCE)
+        self._changed.acquire()  # held while the process forks: nobody comes in
+        self._changed.wait_for(lambda: self._busy == 0, timeout=_PATIENCE)
         time.sleep(max(0.0, self._last + self._rest - time.monotonic()))
 
     def _after(self) -> None:
+        self._changed.release()
         if self._held:
             self._lock.release()
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._busy = 0

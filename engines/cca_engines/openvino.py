@@ -116,7 +116,7 @@ class OpenVinoEngine(Engine):
         }
         core = self._core.get()
         try:
-            with _TURN:
+            with _TURN.alongside():
                 compiled = core.compile_model(core.read_model(model, b""), "CPU", settings)
         except Exception as error:  # OpenVINO raises plain RuntimeError and TypeError
             raise explain(error, f"graph '{name}' cannot be loaded") from error

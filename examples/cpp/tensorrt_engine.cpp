@@ -21,7 +21,7 @@ namespace {
 
 namespace trt = nvinfer1;
 
-// Sides of the pictures that a plan is built for, in units of 64 pixels. TensorRT tunes for the
+// Sides of the pictures that a plan is built for, in hyper-latents. TensorRT tunes for the
 // second; a picture larger than the third needs plans of its own.
 constexpr std::int64_t kSides[] = {1, 12, 64};
 constexpr trt::OptProfileSelector kSelectors[] = {
@@ -154,11 +154,12 @@ class TensorRtGraph : public Graph {
     const Logger& logger_;
 };
 
-/// Size of a dimension by its name (docs/spec/bundle.md), for a picture of `side` times 64 pixels.
+/// Size of a dimension by its name (docs/spec/bundle.md), for pictures of `side` hyper-latents.
 std::int64_t dimension(std::string_view name, std::int64_t side) {
     if (name == "batch") return 1;
     if (name.starts_with("hyper_")) return side;
-    return name.starts_with("latent_") ? 4 * side : 64 * side;
+    const std::int64_t pixels = CCA_HYPER_SCALE * side;
+    return name.starts_with("latent_") ? pixels / CCA_LATENT_SCALE : pixels;
 }
 
 class TensorRtEngine : public Engine {

@@ -20,10 +20,12 @@ from cca_export.architecture import Architecture
 from cca_export.coding_runs import coding, signature
 from cca_export.complexity import Complexity
 from cca_export.graphs import CodecGraph
-from cca_export.manifest import FORMAT, MANIFEST, VERSION
+from cca_export.manifest import MANIFEST
 from cca_export.table_file import encode_table_file
 from cca_export.tables import EntropyTables, TableError
 
+FORMAT = "cca-bundle"
+VERSION = 5
 TABLES = "tables.bin"
 CONFORMANCE = "conformance.npz"
 EXACTNESS = "exactness.json"

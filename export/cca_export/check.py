@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cca_core
 import numpy as np
 from cca_engines import Engine
 from numpy.typing import NDArray
 from PIL import Image
 
 from cca_export.coding_runs import GraphRun
-from cca_export.graphs import HYPER_STRIDE, CodecGraph
+from cca_export.graphs import CodecGraph
 
 _PICTURES = Path(__file__).parent / "data"
 CHECK_PICTURE = _PICTURES / "chelsea.jpg"
@@ -123,7 +124,7 @@ def load_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """Read a picture for the check, its centre if it is large.
 
     Returns:
-        uint8 [1, H, W, 3], sRGB, sides at most 768 and padded to multiples of 64.
+        uint8 [1, H, W, 3], sRGB, sides at most 768, padded as the encoder pads.
 
     Raises:
         PictureError: The file is missing or not a picture that Pillow reads.
@@ -138,8 +139,7 @@ def load_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them into
         reason = getattr(error, "strerror", None) or "not a picture, or damaged"
         raise PictureError(f"picture {os.fspath(path)} cannot be read: {reason}") from error
-    missing = [-size % HYPER_STRIDE for size in pixels.shape[:2]]
-    return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")[None]
+    return cca_core.pad_picture(pixels)[None]
 
 
 def _compare(

@@ -16,7 +16,7 @@ import torch
 from cca_core import CodingPlan, PriorMachine
 from numpy.typing import NDArray
 
-from cca_export.graphs import SYMBOL_OFFSET, CodecGraph, TensorSpec
+from cca_export.graphs import SYMBOL_OFFSET, CodecGraph, TensorSpec, symbols_of
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 """Tensors by the names of a graph's inputs or outputs."""
@@ -103,10 +103,10 @@ def run_prior(
     return machine.finish()
 
 
-def symbols_of(symbol_bytes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """A channel group's symbols, from an input `symbols` [N, s, h, w, 2] of a graph."""
-    low, high = symbol_bytes[..., 0].astype(np.int64), symbol_bytes[..., 1].astype(np.int64)
-    return low + 256 * high - SYMBOL_OFFSET
+def read_symbols(symbol_bytes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """A channel group's symbols [N, s, h, w], from an input `symbols` of a graph."""
+    read: NDArray[np.float32] = symbols_of(torch.from_numpy(symbol_bytes)).numpy()
+    return read.astype(np.int64)
 
 
 def coding_plan(graphs: Sequence[CodecGraph]) -> CodingPlan:

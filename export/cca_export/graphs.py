@@ -23,12 +23,6 @@ from cca_export.tables import LARGEST_SCALE, PLACES_PER_LOG, scale_thresholds
 
 _LEVELS = 255.0
 
-HYPER_STRIDE = 64
-"""Picture pixels per hyper-latent: heights and widths must be multiples of it."""
-
-LATENT_STRIDE = 16
-"""Picture pixels per latent."""
-
 SYMBOL_OFFSET = 1 << 15
 """What is added to a symbol before its two bytes are taken."""
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cca_core
 
-FORMAT = "cca-bundle"
-VERSION = 5
 MANIFEST = "manifest.json"
 
 _LARGEST_MANIFEST = 1 << 20
-_LARGEST_GRAPH = 1 << 31
-_FILE = re.compile(r"graphs/[A-Za-z0-9_-]+(\.fp16)?\.onnx")
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
+"""The core refuses larger ones."""
 
 
 class ManifestError(Exception):
@@ -77,26 +70,12 @@ def gpu_graphs(bundle: Path) -> list[GraphFile]:
     except OSError as error:
         raise ManifestError(f"{bundle} is not a bundle: {file}: {error.strerror}") from error
     try:
-        if len(text) > _LARGEST_MANIFEST:
-            raise ValueError("it is too large")
-        manifest = json.loads(text)
-        found = manifest["format"], manifest["version"]
-        if found != (FORMAT, VERSION):
-            raise ValueError(f"it is {found[0]} {found[1]}, this reads {FORMAT} {VERSION}")
-        return [
-            _graph(bundle, name, entry.get("float16", entry))
-            for name, entry in manifest["graphs"].items()
-        ]
-    except KeyError as error:
-        raise ManifestError(f"{file} lacks {error}: export the bundle again") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ManifestError(f"{file}: {error}: export the bundle again") from error
+        manifest = cca_core.read_manifest(text)
+    except cca_core.BundleError as error:
+        raise ManifestError(f"{bundle} cannot be used, export it again: {error}") from error
+    graphs = (manifest.analysis, *manifest.priors, manifest.synthesis)
+    return [_file_of(bundle, graph.name, graph.float16 or graph.file) for graph in graphs]
 
 
-def _graph(bundle: Path, name: str, entry: Any) -> GraphFile:
-    file, sha256, size = entry["file"], entry["sha256"], entry["bytes"]
-    if not (_NAME.fullmatch(name) and _FILE.fullmatch(file)):
-        raise ValueError(f"graph {name!r} names an unusable file {file!r}")
-    if type(size) is not int or not 0 < size <= _LARGEST_GRAPH:
-        raise ValueError(f"graph '{name}' has an impossible size")
-    return GraphFile(name, bundle / file, sha256, size)
+def _file_of(bundle: Path, name: str, file: cca_core.BundleFile) -> GraphFile:
+    return GraphFile(name, bundle / file.path, file.sha256, file.size)

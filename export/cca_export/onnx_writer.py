@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from cca_core import HYPER_STRIDE, LATENTS_PER_HYPER, dimensions
 from onnx import numpy_helper
 from torch import Tensor
 from torch.export import Dim
 
-from cca_export.graphs import HYPER_STRIDE, LATENT_STRIDE, CodecGraph, TensorSpec
+from cca_export.graphs import CodecGraph, TensorSpec
 
 OPSET = 18
 """The exporter's native operator set: newer ones go through a converter and add nothing
@@ -29,15 +30,7 @@ _HALF_ELEMENTS = 64
 
 # Sizes to trace with: none of them 1 and no two equal, so that no size is taken for a constant
 # or for another one.
-_EXAMPLE_SIZES = {
-    "batch": 2,
-    "height": 192,
-    "width": 320,
-    "latent_height": 12,
-    "latent_width": 20,
-    "hyper_height": 3,
-    "hyper_width": 5,
-}
+_EXAMPLE_SIZES = dimensions(batch=2, width=320, height=192)
 
 
 def onnx_model(graph: CodecGraph) -> bytes:
@@ -82,13 +75,12 @@ def onnx_model(graph: CodecGraph) -> bytes:
 def _dynamic_sizes() -> dict[str, Any]:
     """Sizes as the codec pads pictures: whole hyper-latents."""
     height, width = Dim("hyper_height"), Dim("hyper_width")
-    hyper_per_latent = HYPER_STRIDE // LATENT_STRIDE
     return {
         "batch": Dim("batch"),
         "height": HYPER_STRIDE * height,
         "width": HYPER_STRIDE * width,
-        "latent_height": hyper_per_latent * height,
-        "latent_width": hyper_per_latent * width,
+        "latent_height": LATENTS_PER_HYPER * height,
+        "latent_width": LATENTS_PER_HYPER * width,
         "hyper_height": height,
         "hyper_width": width,
     }

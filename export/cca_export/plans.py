@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cca_console.ending import uninterrupted
+from cca_core import HYPER_STRIDE, dimensions
 from cca_engines import ShapeRange
 from cca_engines.tensorrt import PlanCompiler, PlanHeader
 
@@ -18,8 +19,6 @@ from cca_export.manifest import gpu_graphs
 
 DIRECTORY = "engines"
 
-_GRID = 64  # pictures are padded to whole hyper-latents
-_LATENT_STRIDE = 16
 _LARGEST_BATCH = 8
 
 Progress = Callable[[str], None]
@@ -52,26 +51,12 @@ def plan_shapes(sizes: Sequence[tuple[int, int]]) -> ShapeRange:
         Sizes of all dimensions that a bundle's graphs have (docs/spec/bundle.md): from one picture
         of 64x64 to eight of the largest width and height.
     """
-    width = (_GRID, sizes[0][0], max(width for width, _ in sizes))
-    height = (_GRID, sizes[0][1], max(height for _, height in sizes))
-    batch = (1, 1, _LARGEST_BATCH)
-    smallest, typical, largest = (
-        _dimensions(*each) for each in zip(batch, height, width, strict=True)
+    width, height = (max(sides) for sides in zip(*sizes, strict=True))
+    return ShapeRange(
+        dimensions(1, HYPER_STRIDE, HYPER_STRIDE),
+        dimensions(1, *sizes[0]),
+        dimensions(_LARGEST_BATCH, width, height),
     )
-    return ShapeRange(smallest, typical, largest)
-
-
-def _dimensions(batch: int, height: int, width: int) -> dict[str, int]:
-    height, width = height + -height % _GRID, width + -width % _GRID
-    return {
-        "batch": batch,
-        "height": height,
-        "width": width,
-        "latent_height": height // _LATENT_STRIDE,
-        "latent_width": width // _LATENT_STRIDE,
-        "hyper_height": height // _GRID,
-        "hyper_width": width // _GRID,
-    }
 
 
 class PlanBuilder:

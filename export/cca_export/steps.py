@@ -48,13 +48,8 @@ def smallest_scale(finest: float) -> int:
     return min(MOST_SMALL_SCALES, math.ceil(-2 * PLACES_PER_LOG * math.log(finest)))
 
 
-def table_indexes(indexes: NDArray[np.uint8], step: int, smallest: int) -> NDArray[np.int64]:
-    """The table of each symbol, 0 to 63.
-
-    Args:
-        indexes: What a graph gives: half places, from `smallest` of them below the table's first.
-        step: Code of the step.
-        smallest: `smallest_scale` of the model.
-    """
-    shift = (step + 2) // 4
-    return ((indexes.astype(np.int64) - smallest - shift + 1) >> 1).clip(0, SCALES - 1)
+def table_indexes(indexes: NDArray[np.uint8], step: int, smallest: int) -> NDArray[np.uint8]:
+    """The table of each symbol (`cca_core.choose_tables`), 0 to 63, for `smallest_scale`."""
+    return cca_core.choose_tables(
+        np.ascontiguousarray(indexes), step=step, smallest_scale=smallest, tables=SCALES
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import operator
 import reprlib
 from collections.abc import Sequence
@@ -49,6 +51,24 @@ def whole_number(value: object, name: str, least: int, most: int | None = None) 
     if number is None or number < least or (most is not None and number > most):
         there = f"{least} or more" if most is None else f"{least} to {most}"
         raise BadInputError(f"{name} must be a whole number, {there}, and is {show(value)}")
+    return number
+
+
+def real_number(value: object, name: str, least: float, most: float) -> float:
+    """A Python float of a number of any kind.
+
+    Args:
+        value: What was passed.
+        name: What the caller calls it.
+        least: It may be no less.
+        most: It may be no more.
+
+    Raises:
+        BadInputError: It is not a number, or out of this range.
+    """
+    number = _real(value)
+    if not least <= number <= most:  # as NaN is not
+        raise BadInputError(f"{name} must be a number, {least:g} to {most:g}, and is {show(value)}")
     return number
 
 
@@ -123,3 +143,13 @@ def _integer(value: object) -> int | None:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         return None
+
+
+def _real(value: object) -> float:
+    """NaN for what is no number; nobody means True and False by one."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond all floats
+        return math.nan

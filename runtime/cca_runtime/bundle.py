@@ -40,6 +40,8 @@ class Bundle:
     group_sizes: list[int]
     latent_channels: int
     hyper_channels: int
+    smallest_scale: int
+    """Half places below the first of the tables from which the graphs count scales."""
     graphs: Mapping[str, BundleFile]
     half_graphs: Mapping[str, BundleFile]
     tables_file: BundleFile
@@ -171,6 +173,7 @@ def open_bundle(path_or_name: str | os.PathLike[str] | None = None) -> Bundle:
         group_sizes=manifest.group_sizes,
         latent_channels=manifest.latent_channels,
         hyper_channels=manifest.hyper_channels,
+        smallest_scale=manifest.smallest_scale,
         graphs={graph.name: _file(path, graph.file) for graph in transforms},
         half_graphs={
             graph.name: _file(path, graph.float16) for graph in transforms if graph.float16

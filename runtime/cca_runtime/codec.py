@@ -22,9 +22,7 @@ from cca_runtime.arguments import (
     BY_SIZE,
     MOST_THREADS,
     Region,
-    as_region,
     as_tile,
-    show,
     tile_side,
     true_or_false,
     whole_number,
@@ -40,10 +38,12 @@ from cca_runtime.host_pool import HostPool
 from cca_runtime.memory import MemoryLedger, Work, needs_of
 from cca_runtime.pictures import Picture, Pixels
 from cca_runtime.pipeline import in_batches, run_in_order
-from cca_runtime.results import Decoded, Encoded
+from cca_runtime.rate_control import RateControl, as_rate_control
+from cca_runtime.results import Decoded, Encoded, Groups
+from cca_runtime.selection import Selection, as_selection
 from cca_runtime.sources import check_background, is_list, iterate, picture_from, stream_from
 from cca_runtime.stopwatch import Stopwatch
-from cca_runtime.streams import NO_LIMIT, core_errors, parse
+from cca_runtime.streams import NO_LIMIT, core_errors, parse, parse_start
 
 if TYPE_CHECKING:
     from cca_runtime.sources import PictureLike, StreamLike
@@ -75,6 +75,13 @@ class Stream(NamedTuple):
 
     data: bytes
     info: StreamInfo
+
+
+class Kind(NamedTuple):
+    """What pictures have in common that go through the engine together."""
+
+    division: Division
+    step: int
 
 
 class Codec:
@@ -134,37 +141,99 @@ class Codec:
         return self._reopening.function, (str(self.bundle.path), self.engine.name, options)
 
     @overload
-    def encode(self, image: PictureLike) -> bytes: ...  # type: ignore[overload-overlap]
+    def encode(  # type: ignore[overload-overlap]
+        self,
+        image: PictureLike,
+        *,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
+    ) -> bytes: ...
     @overload
-    def encode(self, image: Sequence[PictureLike]) -> list[bytes]: ...
-    def encode(self, image: PictureLike | Sequence[PictureLike]) -> bytes | list[bytes]:
+    def encode(
+        self,
+        image: Sequence[PictureLike],
+        *,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
+    ) -> list[bytes]: ...
+    def encode(
+        self,
+        image: PictureLike | Sequence[PictureLike],
+        *,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
+    ) -> bytes | list[bytes]:
         """Encode one picture, or each of a list (`encode_each`).
+
+        At most one of `quality` and the targets may be given. A target is met within 1 % of the
+        size, or 0.05 dB.
 
         Args:
             image: numpy uint8 [H, W, 3] (or grey [H, W]), a PIL image, a `Picture`, or a
                 picture's file: its path (`str` too), or a file object that gives bytes.
+            quality: 0 to 100; higher is better and larger. By default 50, the model's own
+                trained point.
+            target_bpp: Bits of the stream for each pixel, metadata left out.
+            target_size: Bytes of the whole stream, metadata included.
+            target_psnr: Decibels between the picture and what is decoded.
 
         Returns:
             The stream, or a list of streams.
 
         Raises:
             BadInputError: It is none of these, its file cannot be read, or it is a picture that
-                the codec cannot store (see `pictures.from_pil`) or has no memory for.
+                the codec cannot store (see `pictures.from_pil`) or has no memory for. Or the
+                quality or target makes no sense or cannot be met.
             FailureError: The engine failed.
         """
         if is_list(image):
             pictures = cast("Sequence[PictureLike]", image)
-            return [encoded.data for encoded in or_raise(self.encode_each(pictures))]
-        return self.encode_picture(cast("PictureLike", image)).data
+            results = self.encode_each(
+                pictures,
+                quality=quality,
+                target_bpp=target_bpp,
+                target_size=target_size,
+                target_psnr=target_psnr,
+            )
+            return [encoded.data for encoded in or_raise(results)]
+        return self.encode_picture(
+            cast("PictureLike", image),
+            quality=quality,
+            target_bpp=target_bpp,
+            target_size=target_size,
+            target_psnr=target_psnr,
+        ).data
 
     @overload
     def decode(  # type: ignore[overload-overlap]
-        self, data: StreamLike, *, region: Region | None = None
+        self,
+        data: StreamLike,
+        *,
+        region: Region | None = None,
+        groups: int | None = None,
+        preview: bool = False,
     ) -> Pixels: ...
     @overload
-    def decode(self, data: Sequence[StreamLike]) -> list[Pixels]: ...
     def decode(
-        self, data: StreamLike | Sequence[StreamLike], *, region: Region | None = None
+        self,
+        data: Sequence[StreamLike],
+        *,
+        groups: int | None = None,
+        preview: bool = False,
+    ) -> list[Pixels]: ...
+    def decode(
+        self,
+        data: StreamLike | Sequence[StreamLike],
+        *,
+        region: Region | None = None,
+        groups: int | None = None,
+        preview: bool = False,
     ) -> Pixels | list[Pixels]:
         """Decode one stream, or each of a list (`decode_each`).
 
@@ -174,6 +243,10 @@ class Codec:
                 bytes. Or several.
             region: Of one stream, the part to decode: (x, y, width, height). Where the picture
                 is in tiles, only those are decoded that it takes.
+            groups: Decode the first channel groups alone, and predict the rest: a preview. 0
+                leaves the hyper-latents; by default all.
+            preview: Also take a stream that was cut behind its header: as `groups`, with those
+                that are whole.
 
         Returns:
             uint8 [H, W, 3], or a list of them.
@@ -181,17 +254,21 @@ class Codec:
         Raises:
             StreamError: The stream is damaged, truncated or of an unknown version.
             BadInputError: It is none of these, its file cannot be read, it needs another model,
-                engine or `max_pixels` or more memory than there is, or the region is not in the
-                picture.
+                engine or `max_pixels` or more memory than there is, the region is not in the
+                picture, or the model has fewer groups.
             FailureError: The engine failed, or the latents are not those that the encoder had and
                 the codec was not loaded with `keep_going`.
         """
         if not is_list(data):
-            return self.decode_stream(cast("StreamLike", data), region=region).picture.pixels
+            decoded = self.decode_stream(
+                cast("StreamLike", data), region=region, groups=groups, preview=preview
+            )
+            return decoded.picture.pixels
         if region is not None:
             raise BadInputError("a region is of one picture: decode the streams one by one")
         streams = cast("Sequence[StreamLike]", data)
-        return [decoded.picture.pixels for decoded in or_raise(self.decode_each(streams))]
+        results = self.decode_each(streams, groups=groups, preview=preview)
+        return [each.picture.pixels for each in or_raise(results)]
 
     def encode_each(
         self,
@@ -199,6 +276,10 @@ class Codec:
         *,
         background: str | None = None,
         reconstruct: bool = False,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
     ) -> Generator[Encoded | CcaError, None, None]:
         """Encode pictures, several at once, while the results are used.
 
@@ -210,30 +291,42 @@ class Codec:
             images: As for `encode`. What iterating over them raises ends the results.
             background: As for `encode_picture`.
             reconstruct: As for `encode_picture`.
+            quality: As for `encode`.
+            target_bpp: As for `encode`; each picture gets a step of its own.
+            target_size: Likewise.
+            target_psnr: Likewise.
 
         Returns:
             In the pictures' order; for one that fails, whatever it failed of, the error in its
             place.
 
         Raises:
-            BadInputError: `images` is not iterable or a single picture, or the background is no
-                colour.
+            BadInputError: `images` is not iterable or a single picture, the background is no
+                colour, or quality and targets make no sense.
             FailureError: The codec was loaded before this process was forked.
         """
         self._check_process()
         check_background(background)
+        rate = as_rate_control(quality, target_bpp, target_size, target_psnr)
 
         def prepare(image: PictureLike) -> Picture:
             return picture_from(image, background, self.max_pixels)
 
         def code(pictures: Sequence[Picture]) -> list[Encoded]:
-            return self._encode(pictures, reconstruct, alongside=True)
+            return self._encode(pictures, rate, reconstruct=reconstruct, alongside=True)
+
+        def kind(picture: Picture) -> Kind:
+            return Kind(self._division(picture), rate.step)
 
         pictures = prepared(iterate(images, "pictures"), prepare)
-        return self._code_each(pictures, self._division, code)
+        return self._code_each(pictures, kind, code, alone=rate.has_target)
 
     def decode_each(
-        self, streams: Iterable[StreamLike]
+        self,
+        streams: Iterable[StreamLike],
+        *,
+        groups: int | None = None,
+        preview: bool = False,
     ) -> Generator[Decoded | CcaError, None, None]:
         """Decode streams, several at once, while the results are used.
 
@@ -242,22 +335,32 @@ class Codec:
         Args:
             streams: As for `decode`; taken a few ahead of the results. What iterating over them
                 raises ends the results.
+            groups: As for `decode`.
+            preview: As for `decode`.
 
         Returns:
             In the streams' order; for one that fails, whatever it failed of, the error in its
             place.
 
         Raises:
-            BadInputError: `streams` is not iterable, or a single stream.
+            BadInputError: `streams` is not iterable, or a single stream, or the model has fewer
+                groups.
             FailureError: The codec was loaded before this process was forked.
         """
         self._check_process()
+        selection = self._selection(None, groups, preview=preview)
 
         def code(streams: Sequence[Stream]) -> list[Decoded]:
-            return self._decode(streams, None, alongside=True)
+            return self._decode(streams, selection, alongside=True)
 
-        parsed = prepared(iterate(streams, "streams"), self._parse)
-        return self._code_each(parsed, lambda stream: division_of(stream.info), code)
+        def prepare(data: StreamLike) -> Stream:
+            return self._parse(data, selection)
+
+        def kind(stream: Stream) -> Kind:
+            return Kind(division_of(stream.info), stream.info.step)
+
+        parsed = prepared(iterate(streams, "streams"), prepare)
+        return self._code_each(parsed, kind, code, alone=preview)
 
     def encode_picture(
         self,
@@ -266,6 +369,10 @@ class Codec:
         background: str | None = None,
         reconstruct: bool = False,
         alongside: bool = False,
+        quality: float | None = None,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
     ) -> Encoded:
         """Encode one picture and say all there is to say about it.
 
@@ -275,24 +382,37 @@ class Codec:
             reconstruct: Also run the synthesis, for `Encoded.reconstruction`.
             alongside: Whether other threads keep this codec busy meanwhile: an exact model
                 then runs on this thread's part of the cores, which is faster for all together.
+            quality: As for `encode`.
+            target_bpp: As for `encode`.
+            target_size: As for `encode`.
+            target_psnr: As for `encode`.
 
         Raises:
             BadInputError: As `encode`.
             FailureError: As `encode`.
         """
         with self._errors():
+            rate = as_rate_control(quality, target_bpp, target_size, target_psnr)
             picture = picture_from(image, background, self.max_pixels)
-            (encoded,) = self._encode([picture], reconstruct, alongside=alongside)
+            (encoded,) = self._encode([picture], rate, reconstruct=reconstruct, alongside=alongside)
             return encoded
 
     def decode_stream(
-        self, data: StreamLike, *, region: Region | None = None, alongside: bool = False
+        self,
+        data: StreamLike,
+        *,
+        region: Region | None = None,
+        groups: int | None = None,
+        preview: bool = False,
+        alongside: bool = False,
     ) -> Decoded:
         """Decode one stream with its metadata and timings.
 
         Args:
             data: As for `decode`.
             region: As for `decode`.
+            groups: As for `decode`.
+            preview: As for `decode`.
             alongside: As for `encode_picture`.
 
         Raises:
@@ -301,9 +421,29 @@ class Codec:
             FailureError: As `decode`.
         """
         with self._errors():
-            asked = None if region is None else as_region(region)
-            (decoded,) = self._decode([self._parse(data)], asked, alongside=alongside)
+            selection = self._selection(region, groups, preview=preview)
+            (decoded,) = self._decode(
+                [self._parse(data, selection)], selection, alongside=alongside
+            )
             return decoded
+
+    def group_bytes(self, data: StreamLike) -> list[int]:
+        """Bytes of a stream's hyper-latents and of each of its channel groups, over all tiles.
+
+        Args:
+            data: As for `decode`.
+
+        Raises:
+            StreamError: As `decode`.
+            BadInputError: As `decode`.
+            FailureError: As `decode`.
+        """
+        with self._errors():
+            selection = self._selection(None, None, preview=False)
+            streams = [self._parse(data, selection)]
+            machine, _ = self._drive_decoder(streams, selection, alongside=False, pixels=False)
+            ((_, _, _, group_bytes, _),) = machine.finish()
+            return group_bytes
 
     def check_engine(self) -> None:
         """Compare the engine with the bundle's fast conformance cases, once on a machine.
@@ -377,14 +517,20 @@ class Codec:
         return choose_division(width, height, tile_side(self._tile))
 
     def _encode(
-        self, pictures: Sequence[Picture], reconstruct: bool, *, alongside: bool
+        self,
+        pictures: Sequence[Picture],
+        rate: RateControl,
+        *,
+        reconstruct: bool,
+        alongside: bool,
     ) -> list[Encoded]:
-        """Encode pictures that go through the engine together."""
+        """Encode pictures that go through the engine together; with a target, one."""
         division = self._division(pictures[0])
         pool = self._pool(division, alongside=alongside)
         height, width = pictures[0].pixels.shape[:2]
-        graphs = ["analysis", *self.bundle.prior_graphs, *(["synthesis"] if reconstruct else [])]
-        work = Work.encoding(width, height, len(pictures), reconstruct=reconstruct)
+        synthesis = reconstruct or rate.psnr is not None
+        graphs = ["analysis", *self.bundle.prior_graphs, *(["synthesis"] if synthesis else [])]
+        work = Work.encoding(width, height, len(pictures), reconstruct=synthesis)
         with self._room(work, division) as workers, self._core_errors():
             watch = self._prepare(pool, graphs)
             machine = EncoderMachine(
@@ -395,41 +541,77 @@ class Codec:
                 fingerprint=self._fingerprint(pool),
                 max_pixels=min(self.max_pixels, NO_LIMIT),
                 workers=workers,
+                step=rate.step,
+                target=rate.target(width, height),
             )
             seconds = {**watch.seconds, **pool.drive(machine, workers)}
             results = machine.finish()
         shares = {stage: value / len(pictures) for stage, value in seconds.items()}
         return [
-            Encoded(data, info, reconstruction, picture.notes, shares)
-            for picture, (info, data, reconstruction) in zip(pictures, results, strict=True)
+            Encoded(data, info, reconstruction, picture.notes, shares, group_bytes, trials)
+            for picture, (info, data, reconstruction, group_bytes, trials) in zip(
+                pictures, results, strict=True
+            )
         ]
 
+    def _selection(self, region: object, groups: object, *, preview: object) -> Selection:
+        return as_selection(region, groups, preview, len(self.bundle.group_sizes))
+
     def _decode(
-        self, streams: Sequence[Stream], region: Region | None, *, alongside: bool
+        self, streams: Sequence[Stream], selection: Selection, *, alongside: bool
     ) -> list[Decoded]:
         """Decode streams whose pictures go through the engine together, or a part of one."""
+        machine, seconds = self._drive_decoder(streams, selection, alongside=alongside)
+        shares = {stage: value / len(streams) for stage, value in seconds.items()}
+        notes = self._notes(machine.mismatches, len(streams[0].info.digests))
+        decoded = []
+        for info, pixels, groups, group_bytes, missing in machine.finish():
+            picture = Picture(cast("Pixels", pixels), info.icc, info.exif, info.xmp)
+            used = Groups(max(0, min(groups)), selection.total)
+            cut = selection.cut_notes(groups, missing)
+            decoded.append(Decoded(picture, shares, used, group_bytes, (*notes, *cut)))
+        return decoded
+
+    def _drive_decoder(
+        self,
+        streams: Sequence[Stream],
+        selection: Selection,
+        *,
+        alongside: bool,
+        pixels: bool = True,
+    ) -> tuple[DecoderMachine, Mapping[str, float]]:
+        """A decoder that is done, and seconds by stage; without `pixels`, it has no synthesis."""
         division = division_of(streams[0].info)
         pool = self._pool(division, alongside=alongside)
         for stream in streams:
             self._check_engine_of(stream.info, pool)
+
+        def new_machine(workers: int) -> DecoderMachine:
+            return DecoderMachine(
+                self._read_model(Stopwatch()),
+                [stream.data for stream in streams],
+                region=selection.region_within(streams[0].info),
+                groups=selection.groups,
+                preview=selection.preview,
+                pixels=pixels,
+                fingerprint=self._fingerprint(pool),
+                max_pixels=min(self.max_pixels, NO_LIMIT),
+                workers=workers,
+                keep_going=self.keep_going,
+            )
+
         # First of all: what cannot be decoded costs no memory.
         with core_errors():
-            machine = self._decoder(streams, region, pool, 1)
-        info = streams[0].info
+            machine = new_machine(1)
+        info, region = streams[0].info, selection.region
         width, height = (info.width, info.height) if region is None else region[2:]
         work = Work.decoding(width, height, len(streams), region=region is not None)
+        graphs = [*self.bundle.prior_graphs, *(["synthesis"] if pixels else [])]
         with self._room(work, division) as workers, self._core_errors("; --keep-going decodes it"):
-            watch = self._prepare(pool, [*self.bundle.prior_graphs, "synthesis"])
+            watch = self._prepare(pool, graphs)
             if workers > 1:
-                machine = self._decoder(streams, region, pool, workers)
-            seconds = {**watch.seconds, **pool.drive(machine, workers)}
-            results = machine.finish()
-        shares = {stage: value / len(streams) for stage, value in seconds.items()}
-        notes = self._notes(machine.mismatches, len(info.digests))
-        return [
-            Decoded(Picture(pixels, own.icc, own.exif, own.xmp), shares, notes)
-            for own, pixels in results
-        ]
+                machine = new_machine(workers)
+            return machine, {**watch.seconds, **pool.drive(machine, workers)}
 
     def _notes(self, mismatches: int, parts: int) -> tuple[str, ...]:
         if not mismatches:
@@ -452,19 +634,6 @@ class Codec:
                 yield
             except InexactError as error:
                 raise FailureError(f"{error} ({self._computing()}{advice})") from error
-
-    def _decoder(
-        self, streams: Sequence[Stream], region: Region | None, pool: HostPool, workers: int
-    ) -> DecoderMachine:
-        return DecoderMachine(
-            self._read_model(Stopwatch()),
-            [stream.data for stream in streams],
-            region=_within(region, streams[0].info),
-            fingerprint=self._fingerprint(pool),
-            max_pixels=min(self.max_pixels, NO_LIMIT),
-            workers=workers,
-            keep_going=self.keep_going,
-        )
 
     def _prepare(self, pool: HostPool, graphs: Sequence[str]) -> Stopwatch:
         """Load graphs together: engines compile each on one thread."""
@@ -512,30 +681,34 @@ class Codec:
         with room as choice:
             yield workers - choice
 
-    def _parse(self, data: StreamLike) -> Stream:
+    def _parse(self, data: StreamLike, selection: Selection) -> Stream:
         content = stream_from(data, self.max_pixels)
+        if selection.preview:
+            return Stream(content, parse_start(content, max_pixels=self.max_pixels))
         info, _ = parse(content, max_pixels=self.max_pixels)
         return Stream(content, info)
 
     def _code_each(
         self,
         items: Iterable[_Item | CcaError],
-        division: Callable[[_Item], Division],
+        kind: Callable[[_Item], Kind],
         code: Callable[[Sequence[_Item]], list[_Coded]],
+        *,
+        alone: bool,
     ) -> Generator[_Coded | CcaError, None, None]:
-        """Run `code` on batches of items that go through the engine together."""
+        """Run `code` on batches of items of one kind; with `alone`, on each by itself."""
 
-        def key(item: _Item | CcaError) -> Division | None:
-            return None if isinstance(item, CcaError) else division(item)
+        def key(item: _Item | CcaError) -> Kind | None:
+            return None if isinstance(item, CcaError) else kind(item)
 
         def most(item: _Item | CcaError) -> int:
             # A float prior's results may depend on the batch, and the decoder's is another.
             if isinstance(item, CcaError) or self.bundle.entropy_mode != "exact":
                 return 1
             # The core does not tell which of several is not what was encoded.
-            if self.keep_going:
+            if alone or self.keep_going:
                 return 1
-            own = division(item)
+            own = kind(item).division
             most = self.engine.capabilities.batch
             return min(most, max(1, _BATCH_PIXELS // own.pixels)) if own.whole else 1
 
@@ -546,25 +719,3 @@ class Codec:
             for results in batches:
                 yield from results
                 self._check_process()
-
-
-def _within(region: Region | None, info: StreamInfo) -> Region | None:
-    """A region that is inside the picture, as the core takes it.
-
-    Raises:
-        BadInputError: It is not.
-    """
-    if region is None:
-        return None
-    x, y, width, height = region
-    if (
-        min(x, y) < 0
-        or min(width, height) < 1
-        or x + width > info.width
-        or y + height > info.height
-    ):
-        raise BadInputError(
-            f"the region {','.join(map(show, region))} (x, y, width, height) is not in the "
-            f"picture, which has {info.width}x{info.height} pixels"
-        )
-    return region

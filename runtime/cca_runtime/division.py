@@ -6,13 +6,7 @@ import math
 from typing import NamedTuple
 
 import cca_core
-from cca_core import StreamInfo
-
-HALO = 64
-"""Pixels that transforms and prior see around a part."""
-
-FADE = 16
-"""Pixels on each side of a seam, where two windows are blended."""
+from cca_core import HALO, StreamInfo
 
 
 class Size(NamedTuple):
@@ -31,7 +25,7 @@ class Size(NamedTuple):
 
 
 class Division(NamedTuple):
-    """The sizes of a padded picture and of its largest window and tile.
+    """The sizes of a padded picture and of its largest window and tile, and tiles across and down.
 
     Of a picture that is coded as a whole, all three are the same.
     """
@@ -39,6 +33,7 @@ class Division(NamedTuple):
     picture: Size
     window: Size
     tile: Size
+    tiles: tuple[int, int]
 
     @property
     def whole(self) -> bool:
@@ -53,14 +48,8 @@ class Division(NamedTuple):
 
 def division_of(info: StreamInfo) -> Division:
     """The division of a stream's picture."""
-    left, top, right, bottom = info.padding
-    return _divide(Size(left + info.width + right, top + info.height + bottom), info.tiling)
-
-
-def tiles_of(info: StreamInfo) -> tuple[int, int]:
-    """How many tiles a stream's picture has across and down; one of each if it is in one piece."""
-    picture, _, tile = division_of(info)
-    return -(-picture.width // tile.width), -(-picture.height // tile.height)
+    picture, window, tile, tiles = cca_core.division_of(info)
+    return Division(Size(*picture), Size(*window), Size(*tile), tiles)
 
 
 def choose_division(width: int, height: int, tile_side: int) -> Division:
@@ -71,13 +60,5 @@ def choose_division(width: int, height: int, tile_side: int) -> Division:
         height: Likewise.
         tile_side: As for `cca_core.EncoderMachine`.
     """
-    tiling = cca_core.choose_tiling(width, height, tile_side)
-    return _divide(Size(*cca_core.padded_size(width, height)), tiling)
-
-
-def _divide(picture: Size, tiling: tuple[int, int, int, int] | None) -> Division:
-    if tiling is None:
-        return Division(picture, picture, picture)
-    width, height, columns, rows = tiling
-    window = Size(width, height).within(picture)
-    return Division(picture, window, Size(width * columns, height * rows).within(picture))
+    picture, window, tile, tiles = cca_core.choose_division(width, height, tile_side)
+    return Division(Size(*picture), Size(*window), Size(*tile), tiles)

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from cca_core import FADE, LATENT_STRIDE
+
 from cca_runtime.bundle import Bundle
-from cca_runtime.division import FADE, Division, Size
+from cca_runtime.division import Division, Size
 from cca_runtime.errors import BadInputError
 from cca_runtime.free_memory import free_memory
 
@@ -28,8 +30,6 @@ _PIXEL_BYTES = 12
 
 _TILE = 3072
 """The tiles that are advised to those who encode large pictures in one piece."""
-
-_LATENT_STRIDE = 16
 
 
 class Work(NamedTuple):
@@ -111,7 +111,7 @@ def _coding_bytes(bundle: Bundle, window: int, tile: int, transforms: int) -> in
 
 
 def _latent_bytes(bundle: Bundle, part: Size) -> int:
-    rows, columns = part.height // _LATENT_STRIDE, part.width // _LATENT_STRIDE
+    rows, columns = part.height // LATENT_STRIDE, part.width // LATENT_STRIDE
     return 4 * bundle.latent_channels * rows * columns
 
 

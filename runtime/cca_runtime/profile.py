@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cca_core
 from cca_console.ending import temporary_folder
 from cca_engines import Engine, Graph, Tensor
 from cca_engines.engine import Array, Precision
@@ -17,6 +18,7 @@ from cca_runtime.bundle import Bundle
 from cca_runtime.codec import Codec
 from cca_runtime.pictures import format_picture, read_picture
 from cca_runtime.stopwatch import Stopwatch
+from cca_runtime.streams import parse
 
 TRANSFER = "transfer"
 DRIVER = "driver"
@@ -33,6 +35,8 @@ class Profile:
         width: Of the picture, in pixels.
         height: Of the picture, in pixels.
         stream_bytes: Size of its stream.
+        step: Quantisation step of its stream.
+        quality: The quality that gives this step.
         load: Seconds to load all graphs.
         encode: Seconds by stage, of each run: `read` (file and its format), `analysis`,
             `prior_0` and so on, `transfer` (to the device, and memory there), `coder`, `write`
@@ -44,13 +48,17 @@ class Profile:
     width: int
     height: int
     stream_bytes: int
+    step: float
+    quality: float
     load: float
     encode: Sequence[Seconds]
     decode: Sequence[Seconds]
     peak_memory: int
 
 
-def profile(bundle: Bundle, engine: Engine, picture: bytes, repeat: int) -> Profile:
+def profile(
+    bundle: Bundle, engine: Engine, picture: bytes, repeat: int, quality: float | None = None
+) -> Profile:
     """Encode a picture to a file and decode it to a PNG file, `repeat` times after a first one.
 
     Args:
@@ -58,6 +66,7 @@ def profile(bundle: Bundle, engine: Engine, picture: bytes, repeat: int) -> Prof
         engine: The engine.
         picture: A picture file's bytes.
         repeat: Runs that count.
+        quality: As for `Codec.encode`.
 
     Raises:
         BadInputError: Not a picture, one that cannot be stored, or a broken bundle.
@@ -71,18 +80,21 @@ def profile(bundle: Bundle, engine: Engine, picture: bytes, repeat: int) -> Prof
         source.write_bytes(picture)
         for _ in range(repeat + 1):
             runs["encode"].append(
-                _run(counted, lambda watch: _encode(codec, source, stream, watch))
+                _run(counted, lambda watch: _encode(codec, source, stream, quality, watch))
             )
             runs["decode"].append(
                 _run(counted, lambda watch: _decode(codec, stream, output, watch))
             )
-        size = stream.stat().st_size
+        data = stream.read_bytes()
         restored = read_picture(output.read_bytes()).pixels
+    info, _ = parse(data)
     (first_encode, *encode), (first_decode, *decode) = runs["encode"], runs["decode"]
     return Profile(
         width=restored.shape[1],
         height=restored.shape[0],
-        stream_bytes=size,
+        stream_bytes=len(data),
+        step=cca_core.quantisation_step(info.step),
+        quality=cca_core.quality_of_step(info.step),
         load=first_encode["load"] + first_decode["load"],
         encode=encode,
         decode=decode,
@@ -104,10 +116,12 @@ def _run(engine: _CountedEngine, work: Callable[[Stopwatch], Mapping[str, float]
     return {**stages, DRIVER: total - sum(stages.values())}
 
 
-def _encode(codec: Codec, source: Path, target: Path, watch: Stopwatch) -> Mapping[str, float]:
+def _encode(
+    codec: Codec, source: Path, target: Path, quality: float | None, watch: Stopwatch
+) -> Mapping[str, float]:
     with watch.stage("read"):
         picture = read_picture(source.read_bytes())
-    encoded = codec.encode_picture(picture)
+    encoded = codec.encode_picture(picture, quality=quality)
     with watch.stage("write"):
         target.write_bytes(encoded.data)
     return encoded.seconds

@@ -20,7 +20,8 @@ def core_errors() -> Iterator[None]:
 
     Raises:
         StreamError: A stream is damaged, truncated, or of an unknown version.
-        BadInputError: A limit, a stream of another model, a broken bundle, or an argument.
+        BadInputError: A limit, a target that cannot be met, a stream of another model, a broken
+            bundle, or an argument.
         FailureError: The model or the engine failed.
     """
     try:
@@ -31,7 +32,7 @@ def core_errors() -> Iterator[None]:
         raise StreamError(str(error)) from error
     except cca_core.BundleError as error:
         raise BadInputError(f"broken bundle: {error}") from error
-    except cca_core.ForeignStreamError as error:
+    except (cca_core.ForeignStreamError, cca_core.TargetError) as error:
         raise BadInputError(str(error)) from error
     except (cca_core.LatentsError, cca_core.InexactError, cca_core.StateError) as error:
         raise FailureError(str(error)) from error
@@ -52,3 +53,15 @@ def parse(
     """
     with core_errors():
         return cca_core.parse_stream(data, max_pixels=min(max_pixels, NO_LIMIT))
+
+
+def parse_start(data: bytes, *, max_pixels: int) -> StreamInfo:
+    """The header of a stream that may be cut behind it; what there is of it is checked.
+
+    Raises:
+        BadInputError: As `parse`.
+        StreamError: As `parse`, but for being truncated.
+    """
+    with core_errors():
+        info, _ = cca_core.parse_start(data, max_pixels=min(max_pixels, NO_LIMIT))
+        return info

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from cca_core import ConformanceCase
+from cca_core import LATENTS_PER_HYPER, ConformanceCase, symbol_range
 from numpy.typing import NDArray
 
 from cca_runtime.arrays import ArraysError, read_arrays
@@ -47,18 +48,24 @@ class ConformanceVectors:
             arrays = read_arrays(self.file.read(), shapes, wanted)
         except ArraysError as error:
             raise broken(self.file.path, error) from error
-        return [
-            CaseInputs(
-                arrays[f"{case.name}.z_symbols"].astype(np.int32),
-                arrays[f"{case.name}.symbols"].astype(np.int32),
+        return [self._inputs(case, arrays) for case in cases]
+
+    def _inputs(self, case: ConformanceCase, arrays: Mapping[str, NDArray[Any]]) -> CaseInputs:
+        symbols = arrays[f"{case.name}.symbols"].astype(np.int32)
+        smallest, largest = symbol_range(case.step)
+        if symbols.min() < smallest or symbols.max() > largest:
+            raise broken(
+                self.file.path,
+                f"symbols of case '{case.name}' are not from {smallest} to {largest}, as its step "
+                "asks for",
             )
-            for case in cases
-        ]
+        return CaseInputs(arrays[f"{case.name}.z_symbols"].astype(np.int32), symbols)
 
     def _shapes(self, case: ConformanceCase) -> dict[str, tuple[int, ...]]:
         """Of a case's arrays, by their names in the file."""
-        batch, height, width = case.batch, case.latent_height, case.latent_width
+        height, width = case.latent_height, case.latent_width
+        hyper = height // LATENTS_PER_HYPER, width // LATENTS_PER_HYPER
         return {
-            f"{case.name}.z_symbols": (batch, self.hyper_channels, height // 4, width // 4),
-            f"{case.name}.symbols": (batch, self.latent_channels, height, width),
+            f"{case.name}.z_symbols": (case.batch, self.hyper_channels, *hyper),
+            f"{case.name}.symbols": (case.batch, self.latent_channels, height, width),
         }

@@ -140,7 +140,9 @@ def test_errors_in_conformance_vectors_are_named(exact_copy: Path, case: str) ->
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("case", ["garbage", "missing", "floats", "objects", "shape", "bomb"])
+@pytest.mark.parametrize(
+    "case", ["garbage", "missing", "floats", "objects", "shape", "bomb", "step"]
+)
 def test_bad_conformance_inputs_are_an_error(exact_copy: Path, case: str) -> None:
     arrays = arrays_of(exact_copy / "conformance.npz")
     name = next(iter(arrays))
@@ -154,9 +156,12 @@ def test_bad_conformance_inputs_are_an_error(exact_copy: Path, case: str) -> Non
         arrays[name] = arrays[name][:, :-1]
     elif case == "bomb":
         arrays[name] = np.zeros(10_000_000, np.int16)
+    elif case == "step":  # symbols that no stream with the case's step can hold
+        edit(exact_copy, change_case(step=127, fast=True))
+        next(array for key, array in arrays.items() if key.endswith(".symbols")).flat[0] = 32767
     data = b"garbage" if case == "garbage" else npz(**arrays)
     put_file(exact_copy, "conformance", data)
-    reason = "unpacks to" if case == "bomb" else ""
+    reason = {"bomb": "unpacks to", "step": "not from -13842 to 13842"}.get(case, "")
     with pytest.raises(BadInputError, match=rf"conformance\.npz: .*{reason}") as caught:
         load(exact_copy)
     assert "\n" not in str(caught.value)

@@ -54,7 +54,8 @@ def test_encode_then_decode_beside_the_input(
     assert main(["encode", str(picture), "--psnr"]) == 0
     coded = picture.with_suffix(".cca")
     report = capsys.readouterr().out
-    assert re.search(rf"90x100, {coded.stat().st_size:,} bytes, 0\.\d+ bpp, \d+\.\d\d dB", report)
+    size = rf"90x100, {coded.stat().st_size:,} bytes, \d\.\d+ bpp of pixels, \d\.\d+ of the file"
+    assert re.search(rf"{size}, quality 50\.0, \d+\.\d\d dB", report)
     for stage in ("load", "analysis", "prior", "coder", "write"):
         assert stage in report
     original = np.asarray(Image.open(picture))
@@ -102,6 +103,7 @@ def test_several_files_into_a_directory(
     for line in lines:
         assert line["bytes"] == Path(line["output"]).stat().st_size
         assert line["bpp"] == pytest.approx(8 * line["bytes"] / 9000, abs=1e-6)
+        assert line["file_bpp"] == line["bpp"], "there are no metadata"
         assert line["seconds"].keys() >= {"load", "analysis", "prior", "coder", "write"}
 
 
@@ -178,7 +180,7 @@ def test_profiles_travel_and_strip_drops_the_rest(tmp_path: Path) -> None:
     with Image.open(tmp_path / "b.png") as image:
         assert image.info["icc_profile"] == icc
         assert image.getexif()[0x010F] == "Maker"
-    assert main(["encode", str(path), "-q", "--strip", "--overwrite"]) == 0
+    assert main(["encode", str(path), "-q", "--strip", "exif,xmp", "--overwrite"]) == 0
     assert main(["decode", str(tmp_path / "a.cca"), "-o", str(tmp_path / "c.png"), "-q"]) == 0
     with Image.open(tmp_path / "c.png") as image:
         assert image.info["icc_profile"] == icc

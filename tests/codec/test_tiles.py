@@ -289,6 +289,19 @@ def test_no_such_tile(tile: int | str) -> None:
         cca_runtime.load(tile=tile)
 
 
+Pair = tuple[int, int]
+
+
+def division(width: int, height: int, tiling: Tiling | None) -> tuple[Pair, Pair, Pair, Pair]:
+    """Sizes of the padded picture, a window and a tile; tiles across and down."""
+    picture = (width, height)
+    if tiling is None:
+        return picture, picture, picture, (1, 1)
+    grid = Grid(width, height, tiling)
+    window, tile = ((box.width, box.height) for box in (grid.window, grid.tile))
+    return picture, window, tile, (grid.tiles.columns, grid.tiles.rows)
+
+
 @pytest.mark.parametrize(
     ("width", "height", "tiling"),
     [
@@ -302,8 +315,12 @@ def test_no_such_tile(tile: int | str) -> None:
 def test_large_pictures_are_tiled_by_themselves(
     width: int, height: int, tiling: tuple[int, ...] | None
 ) -> None:
-    assert cca_core.choose_tiling(width, height, cca_core.TILE_BY_SIZE) == tiling
-    assert cca_core.choose_tiling(width, height, cca_core.TILE_NONE) is None
+    left, top, right, bottom = choose_padding(height, width)
+    padded = (left + width + right, top + height + bottom)
+    chosen = Tiling(*tiling) if tiling else None
+    by_size = cca_core.choose_division(width, height, cca_core.TILE_BY_SIZE)
+    assert by_size == division(*padded, chosen)
+    assert cca_core.choose_division(width, height, cca_core.TILE_NONE) == division(*padded, None)
 
 
 def test_no_tiling_depends_on_memory(
@@ -329,7 +346,7 @@ def test_a_chosen_division_is_one_that_a_stream_can_carry(
     width: int, height: int, tile: int
 ) -> None:
     tiling = choose_tiling(width, height, tile)
-    assert cca_core.choose_tiling(width, height, tile) == tiling
+    assert cca_core.choose_division(width, height, tile) == division(width, height, tiling)
     if tiling is None:
         assert max(width, height) <= min(1024, tile)
         return
@@ -346,6 +363,7 @@ def test_a_chosen_division_is_one_that_a_stream_can_carry(
         digests=[0] * grid.tiles.count,
     )
     assert parse_stream(write_stream(info, b""), max_pixels=1 << 33) == (info, b"")
+    assert cca_core.division_of(info) == division(width, height, tiling)
     covered = sum(
         grid.tiles.box(number).width * grid.tiles.box(number).height
         for number in range(grid.tiles.count)
@@ -418,8 +436,9 @@ def test_the_analysis_sees_parts_of_the_padded_picture(
     padded_height, padded_width, _ = pad(pixels, padding).shape
     machine = cca_core.EncoderMachine(model, [(pixels, None, None, None)], tile_side=side)
     host = ZeroHost()
-    finish(machine, host)
+    info, _, _ = finish(machine, host)
     tiling = choose_tiling(padded_width, padded_height, side)
+    assert info.tiling == tiling
     boxes = [Box(0, 0, padded_width, padded_height)]
     if tiling is not None:
         grid = Grid(padded_width, padded_height, tiling)

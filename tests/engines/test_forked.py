@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 from cca_engines import EngineError, available_engines
@@ -89,6 +90,36 @@ def test_a_fork_waits_for_who_is_in() -> None:
 
     def enter() -> str:
         with turns:
+            return "in"
+
+    assert in_child(enter) == b"in"
+    assert enter() == "in"
+
+
+def test_a_fork_waits_for_all_that_are_alongside() -> None:
+    turns, together = Turns(), threading.Barrier(4)
+    done: list[str] = []
+
+    def use(turn: AbstractContextManager[None], seconds: float) -> None:
+        with turn:
+            together.wait(timeout=10)
+            time.sleep(seconds)
+            done.append("done")
+
+    # Two at a time, and one whose turn it is.
+    kinds = (turns.alongside(), turns.alongside(), turns)
+    threads = [
+        threading.Thread(target=use, args=(kind, 0.1 * n)) for n, kind in enumerate(kinds, 1)
+    ]
+    for thread in threads:
+        thread.start()
+    together.wait(timeout=10)
+    assert in_child(lambda: len(done)) == b"3"
+    for thread in threads:
+        thread.join()
+
+    def enter() -> str:
+        with turns.alongside():
             return "in"
 
     assert in_child(enter) == b"in"

@@ -153,26 +153,31 @@ def test_plans_of_a_model_with_a_float_prior(
 def test_plans_follow_what_they_are_built_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    models = {"one": convolution(factor=1), "two": convolution(factor=2)}
-    bundle = write_bundle(tmp_path / "model", models)
+    bundle = write_bundle(tmp_path / "model", groups=2)
     export(capsys, bundle)
     first = plan_files(bundle)
+    assert len(first) == 5
 
-    write_bundle(bundle, {**models, "two": convolution(factor=3)})
+    write_bundle(bundle, {"prior_1": convolution(factor=3)}, groups=2)
     report, _ = export(capsys, bundle)
     assert "1 built" in report
     second = plan_files(bundle)
-    assert len(second) == 2
-    assert {name[:3] for name in second.keys() - first.keys()} == {"two"}
+    assert len(second) == 5
+    assert {name.split("-")[0] for name in second.keys() - first.keys()} == {"prior_1"}
 
     export(capsys, bundle, "--shapes", "640x480")
-    assert len(plan_files(bundle)) == 2
+    assert len(plan_files(bundle)) == 5
     assert not plan_files(bundle).keys() & second.keys()
 
-    write_bundle(bundle, {"one": models["one"]}, {"one": convolution(half=True)})
+    write_bundle(bundle, halves={"analysis": convolution(half=True)})
     report, _ = export(capsys, bundle)
-    assert re.search(r"^one +float16 ", report, re.MULTILINE)
-    assert len(plan_files(bundle)) == 1
+    assert re.search(r"^analysis +float16 ", report, re.MULTILINE)
+    assert {name.split("-")[0] for name in plan_files(bundle)} == {
+        "analysis",
+        "prior_0",
+        "prior_1",
+        "synthesis",
+    }
 
 
 @pytest.fixture(scope="module")

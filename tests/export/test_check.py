@@ -18,7 +18,7 @@ from cca_export.check import (
     check_graph,
     load_picture,
 )
-from cca_export.coding_runs import GraphRun, run_codec, symbols_of
+from cca_export.coding_runs import GraphRun, read_symbols, run_codec
 from cca_export.exporter import ExportSettings
 from cca_export.graphs import CodecGraph, codec_graphs
 from forgery import unloadable_graph
@@ -26,6 +26,7 @@ from full_size_checkpoint import random_network
 from locations import GOLDEN
 from numpy.typing import NDArray
 from PIL import Image
+from references.padding import choose_padding, pad
 from tiny_networks import tiny_architecture
 
 Outputs = dict[str, NDArray[Any]]
@@ -107,7 +108,7 @@ def test_symbols_are_what_an_encoder_sends() -> None:
         elif "symbols" in engine.inputs:
             low, high = np.moveaxis(engine.inputs["symbols"].astype(np.int32), -1, 0)
             symbols = low + 256 * high - 32768
-            np.testing.assert_array_equal(symbols, symbols_of(run.inputs["symbols"]))
+            np.testing.assert_array_equal(symbols, read_symbols(run.inputs["symbols"]))
             sent.append(symbols + engine.inputs["previous_means"])
     quantised = np.concatenate(sent, 1)
     assert np.abs(quantised - y).max() <= 0.5 + 1e-6
@@ -193,10 +194,15 @@ def test_the_built_in_picture_is_a_photograph_of_whole_hyper_latents() -> None:
 def test_any_picture_is_cut_and_padded(
     size: tuple[int, int], mode: str, expected: tuple[int, int], tmp_path: Path
 ) -> None:
-    Image.new(mode, size).save(tmp_path / "picture.tif")
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(noise).convert(mode).save(tmp_path / "picture.tif")
     picture = load_picture(tmp_path / "picture.tif")
     assert picture.shape == (1, *expected, 3)
-    assert picture.dtype == np.uint8
+    with Image.open(tmp_path / "picture.tif") as saved:
+        pixels = np.asarray(saved.convert("RGB"))
+    top, left = (max(0, side - 768) // 2 for side in pixels.shape[:2])
+    cut = pixels[top : top + 768, left : left + 768]
+    np.testing.assert_array_equal(picture[0], pad(cut, choose_padding(*cut.shape[:2])))
 
 
 def test_damaged_pictures_are_refused(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from fakes.fake_tensorrt import make_plan
 from forgery import unloadable_graph
 from plan_models import convolution, convolve, write_bundle
 
+GRAPH = "synthesis"
 SHAPES = plan_shapes([(256, 128), (320, 320)])
 OLD_PLAN = Plan(b"kernels", "float32", 7, 0.5, ())
 
@@ -55,7 +56,7 @@ class Machine:
         """Open an engine, load the model and compare what it computes."""
         options = PlanOptions(shapes, [self.bundle / "engines"], say=self.said.append)
         engine = open_engine(name, plans=options)
-        graph = engine.load(model, "g")
+        graph = engine.load(model, GRAPH)
         x = np.random.default_rng(0).integers(-9, 9, (2, 2, 4, 8)).astype(np.float32)
         y = engine.to_host(graph.run({"x": engine.to_device(x)})["y"])
         np.testing.assert_array_equal(y, convolve(x))
@@ -81,7 +82,7 @@ VERSIONS = {"tensorrt": "10.9.0", "tensorrt-rtx": "1.7.1"}
 def test_plans_are_built_on_first_use_and_kept(name: str, machine: Machine) -> None:
     machine.run(name, convolution())
     assert machine.said == [
-        f"building graph 'g' with {name} {VERSIONS[name]} for {TARGETS[name]}: "
+        f"building graph '{GRAPH}' with {name} {VERSIONS[name]} for {TARGETS[name]}: "
         "this may take minutes, once"
     ]
     machine.run(name, convolution())
@@ -102,7 +103,7 @@ def test_plans_are_built_on_first_use_and_kept(name: str, machine: Machine) -> N
 def test_plans_of_the_bundle_are_used(
     name: str, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_bundle(machine.bundle, {"g": convolution()})
+    write_bundle(machine.bundle, {GRAPH: convolution()})
     assert main(["--bundle", str(machine.bundle), "--engine", name]) == 0
     assert TARGETS[name] in capsys.readouterr().out
     machine.run(name, convolution())
@@ -118,10 +119,10 @@ def test_a_plan_that_does_not_fit_is_named(machine: Machine) -> None:
     directory = PlanDirectory(machine.bundle / "engines")
     library = load_tensorrt("tensorrt")
     key = PlanKey.of(library, Target(TARGETS["tensorrt"]), convolution())
-    old = directory.write("g", dataclasses.replace(key, version="10.8.0"), SHAPES, OLD_PLAN)
+    old = directory.write(GRAPH, dataclasses.replace(key, version="10.8.0"), SHAPES, OLD_PLAN)
     machine.run("tensorrt", convolution())
     assert f"({old.path} was built by tensorrt 10.8.0, this is 10.9.0)" in machine.said[0]
-    broken = directory.write("g", key, SHAPES, OLD_PLAN)
+    broken = directory.write(GRAPH, key, SHAPES, OLD_PLAN)
     broken.path.write_bytes(broken.path.read_bytes()[:-1] + b"?")
     machine.run("tensorrt", convolution())
     assert len(machine.said) == 1, "the one in the cache is still good"
@@ -160,7 +161,7 @@ def test_too_little_memory_for_the_first_use(machine: Machine) -> None:
     with pytest.raises(EngineError) as failure:
         machine.run("tensorrt", convolution())
     assert str(failure.value) == (
-        "graph 'g' cannot be built by tensorrt 10.9.0, there is too little memory for the "
+        f"graph '{GRAPH}' cannot be built by tensorrt 10.9.0, there is too little memory for the "
         "largest of its shapes: Error Code 10: Internal Error (Could not find any implementation "
         "for node conv.)"
     )
@@ -169,16 +170,18 @@ def test_too_little_memory_for_the_first_use(machine: Machine) -> None:
 
 def test_a_profile_has_the_smallest_typical_and_largest_shape(machine: Machine) -> None:
     library = load_tensorrt("tensorrt")
-    plan = build_plan(library, convolution(), "g", BuildSettings(SHAPES))
+    plan = build_plan(library, convolution(), GRAPH, BuildSettings(SHAPES))
     profile = {"x": ((1, 2, 4, 4), (1, 2, 8, 16), (8, 2, 20, 20))}
     assert plan.data == make_plan(convolution(), "10.9.0", profile)
     assert (plan.layers, plan.precision, plan.warnings) == (3, "float32", ())
     machine.standard.warning = "using\nfallback"
-    half = build_plan(library, convolution(half=True), "g", BuildSettings(SHAPES))
+    half = build_plan(library, convolution(half=True), GRAPH, BuildSettings(SHAPES))
     assert (half.precision, half.warnings) == ("float16", ("using fallback",))
 
 
 # The command.
+
+PLANNED = {"analysis", "prior_0", "prior_1", "synthesis"}
 
 
 def export(machine: Machine, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
@@ -210,26 +213,27 @@ def test_the_command_builds_for_the_gpu_of_this_machine(
 ) -> None:
     write_bundle(
         machine.bundle,
-        {"a": convolution(), "b": convolution(factor=2)},
-        {"a": convolution(half=True)},
+        {"analysis": convolution(), "prior_0": convolution(factor=2)},
+        {"analysis": convolution(half=True)},
     )
     machine.standard.warning = "a layer falls back"
     code, report = export(machine, capsys, "--engine", "tensorrt", "--shapes", "256x128,320x300")
     assert code == 0
     assert "tensorrt 10.9.0, Software GPU, compute capability 8.9, for pictures from" in report
-    assert re.search(r"^a +float16 +3 .*\n^b +float32 +3 ", report, re.MULTILINE)
-    assert report.count("warning: ") == 2
-    assert "warning: a: a layer falls back" in report
+    assert re.search(r"^analysis +float16 +3 .*\n^prior_0 +float32 +3 ", report, re.MULTILINE)
+    assert report.count("warning: ") == 4
+    assert "warning: analysis: a layer falls back" in report
     found = headers(machine)
-    assert [found[name].precision for name in "ab"] == ["float16", "float32"]
-    assert found["a"].shapes == SHAPES, "sides that are whole hyper-latents"
+    assert found.keys() == PLANNED
+    assert [name for name in found if found[name].precision == "float16"] == ["analysis"]
+    assert found["analysis"].shapes == SHAPES, "sides that are whole hyper-latents"
     # Plans for portable ones stand beside them; each is replaced by its own kind only.
     export(machine, capsys, "--engine", "tensorrt-rtx")
-    assert len(list((machine.bundle / "engines").iterdir())) == 4
+    assert len(list((machine.bundle / "engines").iterdir())) == 8
     machine.standard.__version__ = "10.10.0"
     _, report = export(machine, capsys, "--engine", "tensorrt", "--shapes", "256x128,320x300")
-    assert "2 built" in report
-    assert len(list((machine.bundle / "engines").iterdir())) == 4
+    assert "4 built" in report
+    assert len(list((machine.bundle / "engines").iterdir())) == 8
     _, report = export(machine, capsys, "--engine", "tensorrt-rtx", "-q")
     assert report == ""
 
@@ -238,19 +242,19 @@ def test_plans_are_built_after_an_export(
     machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def export_two(*_: object) -> int:
-        write_bundle(machine.bundle, {"a": convolution(), "b": convolution(factor=2)})
+        write_bundle(machine.bundle)
         return 0
 
     monkeypatch.setattr("cca_export.cli._export", export_two)
     arguments = ["--ckpt", "model.pth", "-o", str(machine.bundle), "--engine", "tensorrt"]
     assert main(arguments) == 0
-    assert headers(machine).keys() == {"a", "b"}
+    assert headers(machine).keys() == PLANNED
     machine.standard.needs = 1 << 50
     monkeypatch.setattr("cca_export.plans.DIRECTORY", "others")
     assert main(arguments) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(
-        f"cca-export: error: {machine.bundle} is exported, but not its plans: graph 'a' cannot be"
+        f"cca-export: error: {machine.bundle} is exported, but not its plans: graph 'analysis' "
     )
     # What can be known before, is said before minutes are spent on the export.
     monkeypatch.setattr("cca_export.cli._export", lambda _: pytest.fail("exported first"))
@@ -261,14 +265,14 @@ def test_plans_are_built_after_an_export(
 def test_plans_that_were_done_stay_when_one_fails(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_bundle(machine.bundle, {"a": convolution(), "b": unloadable_graph()})
+    write_bundle(machine.bundle, {"prior_0": unloadable_graph()})
     code, error = export(machine, capsys, "--engine", "tensorrt")
     assert code == 1
     assert error == (
-        "graph 'b' is refused by the parser of tensorrt 10.9.0: Assertion failed: Failed to parse "
-        "the ONNX model.; install another version, or take another engine"
+        "graph 'prior_0' is refused by the parser of tensorrt 10.9.0: Assertion failed: Failed to "
+        "parse the ONNX model.; install another version, or take another engine"
     )
-    assert headers(machine).keys() == {"a"}
+    assert headers(machine).keys() == {"analysis"}
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -287,7 +291,7 @@ def test_a_module_that_is_missing(
 
 
 def test_a_machine_without_a_gpu(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
-    write_bundle(machine.bundle, {"a": convolution()})
+    write_bundle(machine.bundle)
     machine.cuda.devices = 0
     code, error = export(machine, capsys, "--engine", "tensorrt")
     assert code == 1
@@ -299,7 +303,7 @@ def test_a_machine_without_a_gpu(machine: Machine, capsys: pytest.CaptureFixture
 
 
 def test_memory_is_limited(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
-    write_bundle(machine.bundle, {"a": convolution()})
+    write_bundle(machine.bundle)
     machine.standard.needs = 5 << 20
     code, error = export(machine, capsys, "--engine", "tensorrt", "--plan-memory", "4")
     assert code == 1
@@ -310,7 +314,7 @@ def test_memory_is_limited(machine: Machine, capsys: pytest.CaptureFixture[str])
 def test_a_bundle_that_cannot_be_written(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_bundle(machine.bundle, {"a": convolution()})
+    write_bundle(machine.bundle)
     (machine.bundle / "engines").write_bytes(b"not a directory")
     code, error = export(machine, capsys, "--engine", "tensorrt")
     assert code == 1
@@ -325,17 +329,21 @@ MANIFESTS = {
     "version": b'{"format": "cca-bundle", "version": 2, "graphs": {}}',
     "graphs": b'{"format": "cca-bundle", "version": 5, "graphs": []}',
     "none": b'{"format": "cca-bundle", "version": 5}',
+    "partial": b'{"format": "cca-bundle", "version": 5, "graphs": {}}',
+    "twice": b'{"format": "cca-bundle", "format": "cca-bundle", "version": 5, "graphs": {}}',
     "large": b" " * (1 << 21),
     "nested": b"[" * 100_000,
 }
 GRAPHS = {
-    "outside": ({"file": "graphs/../../secret.onnx"}, "names an unusable file"),
-    "number": ({"file": 5}, "expected string"),
-    "size": ({"bytes": "3"}, "has an impossible size"),
-    "huge": ({"bytes": 1 << 60}, "has an impossible size"),
+    "outside": ({"file": "graphs/../../secret.onnx"}, "'file' is no usable path of a graph"),
+    "number": ({"file": 5}, "'file' is missing or is no string"),
+    "size": ({"bytes": "3"}, "'bytes' is missing or is no integer"),
+    "huge": ({"bytes": 1 << 60}, "'bytes' is 1152921504606846976, which is not in 1.."),
     "other": ({"bytes": 1}, "is not the file its manifest describes"),
-    "digest": ({"sha256": "00"}, "is not the file its manifest describes"),
-    "half": ({"float16": 5}, "not subscriptable"),
+    "digest": ({"sha256": 64 * "0"}, "is not the file its manifest describes"),
+    "short": ({"sha256": "00"}, "'sha256' is no SHA-256 of 64 hexadecimal digits"),
+    "half": ({"float16": 5}, "'float16' is missing or is no object"),
+    "ports": ({"outputs": {}}, "its 'y' is missing"),
 }
 
 
@@ -345,19 +353,19 @@ def test_what_is_no_bundle(kind: str, machine: Machine, capsys: pytest.CaptureFi
     (machine.bundle / "manifest.json").write_bytes(MANIFESTS[kind])
     code, error = export(machine, capsys, "--engine", "tensorrt")
     assert code == 2
-    assert error.startswith(f"{machine.bundle / 'manifest.json'}")
-    assert "export the bundle again" in error
+    assert error.startswith(f"{machine.bundle} cannot be used, export it again: ")
+    assert "\n" not in error
 
 
 @pytest.mark.parametrize("kind", GRAPHS)
 def test_a_bundle_with_a_hostile_graph(
     kind: str, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_bundle(machine.bundle, {"a": convolution()})
+    write_bundle(machine.bundle)
     file = machine.bundle / "manifest.json"
     manifest = json.loads(file.read_bytes())
     changes, message = GRAPHS[kind]
-    manifest["graphs"]["a"].update(changes)
+    manifest["graphs"]["analysis"].update(changes)
     file.write_text(json.dumps(manifest), encoding="utf-8")
     code, error = export(machine, capsys, "--engine", "tensorrt")
     assert code == 2
@@ -416,15 +424,15 @@ def test_plans_inside_a_bundle_are_code_and_not_used_untrusted(
     bundle = cast("Bundle", SimpleNamespace(plans=machine.bundle / "engines"))
     options = replace(plan_options(bundle, trust=trust), shapes=SHAPES)
     caplog.set_level(logging.INFO, "cca_runtime")
-    open_engine(name, plans=options).load(convolution(), "g")
+    open_engine(name, plans=options).load(convolution(), GRAPH)
     assert (machine.cache / "plans" / built.name).exists() != trust, "it is built anew"
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
     if trust:
         assert said == []
         return
     (level, note), (_, building) = said
-    assert (level, building.partition(" with")[0]) == ("INFO", "building graph 'g'")
+    assert (level, building.partition(" with")[0]) == ("INFO", f"building graph '{GRAPH}'")
     assert str(machine.bundle / "engines") in note
     assert "--trust-plans" in note
-    open_engine(name, plans=options).load(convolution(), "g")
+    open_engine(name, plans=options).load(convolution(), GRAPH)
     assert len([record for record in caplog.records if "building" in record.getMessage()]) == 1

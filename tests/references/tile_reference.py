@@ -1,4 +1,4 @@
-"""Slow decoding of tiled streams, written from docs/spec/format.md, "Tiles".
+"""Slow decoding of streams, in tiles or not, written from docs/spec/format.md, "Tiles".
 
 Container and coder are those of `format_reference`; the graphs are the model's business.
 """
@@ -20,8 +20,8 @@ Bounds = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of the padded picture."""
 
 
-def decode(codec: Codec, data: bytes) -> NDArray[np.uint8]:
-    """The picture, uint8 [H, W, 3]."""
+def decode(codec: Codec, data: bytes, groups: int | None = None) -> NDArray[np.uint8]:
+    """The picture, uint8 [H, W, 3]; symbols behind the first channel groups are taken for 0."""
     stream = format_reference.parse(data)
     left, top, right, bottom = stream.padding
     width, height = stream.width + left + right, stream.height + top + bottom
@@ -29,11 +29,11 @@ def decode(codec: Codec, data: bytes) -> NDArray[np.uint8]:
     sets = read_table_file((codec.bundle.path / "tables.bin").read_bytes())
     tables = [[format_reference.Table(cdf, first) for first, cdf in rows] for rows in sets]
     y_hat = np.empty((codec.bundle.latent_channels, 1, height // 16, width // 16), np.float32)
-    for tile in stream.tiles:
+    for tile in stream.tiles or [Tile(0, 0, width, height, stream.sections["payload"])]:
         rows = slice(tile.top // 16, (tile.top + tile.height) // 16)
         columns = slice(tile.left // 16, (tile.left + tile.width) // 16)
         y_hat[..., rows, columns] = decode_tile(
-            codec, run, tables, tile, width, height, stream.step
+            codec, run, tables, tile, width, height, stream.step, groups
         )
     windows = {}
     for window in window_bounds(data, stream, width, height):
@@ -48,6 +48,8 @@ def decode(codec: Codec, data: bytes) -> NDArray[np.uint8]:
 
 
 def window_bounds(data: bytes, stream: Stream, width: int, height: int) -> list[Bounds]:
+    if not stream.tiles:
+        return [(0, 0, width, height)]
     position = 31 if stream.fingerprint else 23
     across, down = 64 * data[position], 64 * data[position + 1]
     return [
@@ -75,9 +77,11 @@ def decode_tile(
     width: int,
     height: int,
     step: int,
+    groups: int | None = None,
 ) -> NDArray[np.float32]:
     """y_hat, float32 [M, 1, h/16, w/16], of a tile without what surrounds it."""
     bundle, engine = codec.bundle, codec.engine
+    used = len(bundle.group_sizes) if groups is None else groups
     gaussian, hyper = tables
     decoder = format_reference.Decoder(tile.payload)
     before = (int(tile.top > 0), int(tile.left > 0))
@@ -97,14 +101,16 @@ def decode_tile(
         indexes: NDArray[np.uint8],
         means: Tensor,  # noqa: ARG001 - a decoder does not need them
     ) -> NDArray[np.int32]:
-        symbols = decoder.group(gaussian, core(indexes).ravel().tolist())
+        own = core(indexes).ravel().tolist()
+        symbols = decoder.group(gaussian, own) if group < used else [0] * len(own)
         return extended(symbols, bundle.group_sizes[group], 4)
 
     positions = (tile.height // 64) * (tile.width // 64)
     channels = [c for c in range(bundle.hyper_channels) for _ in range(positions)]
     z_symbols = extended(decoder.group(hyper, channels), bundle.hyper_channels, 1)
     y_hat = run_prior(run, engine, bundle, z_symbols, code_group, step)
-    decoder.finish()
+    if used == len(bundle.group_sizes):
+        decoder.finish()
     top, left = 4 * before[0], 4 * before[1]
     rows = slice(top, top + tile.height // 16)
     return engine.to_host(y_hat)[..., rows, left : left + tile.width // 16]

@@ -111,6 +111,21 @@ def step_of_quality(quality: float) -> int:
 def quality_of_step(code: int) -> float:
     """The quality of a `step`."""
 
+def choose_tables(
+    indexes: NDArray[np.uint8], *, step: int, smallest_scale: int, tables: int
+) -> NDArray[np.uint8]:
+    """The entropy table of each symbol.
+
+    Args:
+        indexes: Scales as a graph gives them, uint8 [N, C, h, w].
+        step: Of the stream.
+        smallest_scale: Of the manifest.
+        tables: How many there are.
+
+    Raises:
+        BundleError: An index is beyond the last table's.
+    """
+
 TILE_BY_SIZE: Final[int]
 """As `tile_side`: tiles for large pictures."""
 
@@ -493,6 +508,21 @@ class StreamInfo:
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
 
+LATENT_STRIDE: Final[int]
+"""Pixels of the padded picture for one latent, along each side."""
+
+HYPER_STRIDE: Final[int]
+"""Likewise for one hyper-latent: sides of padded pictures are multiples of it."""
+
+LATENTS_PER_HYPER: Final[int]
+"""Latents for one hyper-latent, along each side."""
+
+HALO: Final[int]
+"""Pixels that a transform sees around a window."""
+
+FADE: Final[int]
+"""Pixels on each side of a seam, where two windows are blended."""
+
 def padded_size(width: int, height: int) -> tuple[int, int]:
     """Width and height of a picture with the padding that the encoder gives it.
 
@@ -500,8 +530,28 @@ def padded_size(width: int, height: int) -> tuple[int, int]:
         ValueError: A side is not in 0..65,535.
     """
 
-def choose_tiling(width: int, height: int, tile_side: int) -> tuple[int, int, int, int] | None:
-    """The `StreamInfo.tiling` that the encoder gives a picture.
+def pad_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture with the padding that the encoder gives it, uint8 [height, width, 3].
+
+    Args:
+        pixels: uint8 [height, width, 3], contiguous; 1 to 65,535 pixels a side.
+
+    Raises:
+        TypeError, ValueError: They are no such pixels.
+    """
+
+_Pair: TypeAlias = tuple[int, int]
+
+def division_of(info: StreamInfo) -> tuple[_Pair, _Pair, _Pair, _Pair]:
+    """How a stream's picture is divided.
+
+    Returns:
+        Width and height of the padded picture, of its largest window and of its largest tile;
+        then tiles across and down. A picture that is coded as a whole is one tile of one window.
+    """
+
+def choose_division(width: int, height: int, tile_side: int) -> tuple[_Pair, _Pair, _Pair, _Pair]:
+    """How the encoder divides a picture; as for `division_of`.
 
     Args:
         width: Of the picture, without padding.
@@ -510,6 +560,18 @@ def choose_tiling(width: int, height: int, tile_side: int) -> tuple[int, int, in
 
     Raises:
         ValueError: There is no such picture or tile.
+    """
+
+def dimensions(batch: int, width: int, height: int) -> dict[str, int]:
+    """Sizes of all dimensions of graphs that vary, by name, for pictures that the encoder pads.
+
+    Args:
+        batch: Pictures at once.
+        width: Of each, without padding.
+        height: Likewise.
+
+    Raises:
+        ValueError: A side is not in 0..65,535.
     """
 
 def write_stream(info: StreamInfo, payload: Buffer) -> bytes:
@@ -534,6 +596,19 @@ def parse_stream(data: Buffer, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple
     Raises:
         LimitError: The picture has more than `max_pixels`.
         StreamError: The stream is damaged, truncated, or of an unknown version.
+    """
+
+def parse_start(data: Buffer, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[StreamInfo, int]:
+    """The header of a stream that may be cut short behind it, and how many bytes it lacks.
+
+    Metadata are there or not. A section that is not whole is not checked.
+
+    Args:
+        data: What there is of the stream.
+        max_pixels: As for `parse_stream`.
+
+    Raises:
+        LimitError, StreamError: As for `parse_stream`, but not for a stream that ends early.
     """
 
 def read_tables(data: Buffer) -> tuple[EntropyTables, EntropyTables]:

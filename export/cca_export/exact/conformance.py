@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import cca_core
 import numpy as np
+from cca_core import LATENT_STRIDE, LATENTS_PER_HYPER
 from cca_engines import digest
 from numpy.typing import NDArray
 
@@ -69,12 +70,13 @@ def conformance_cases(latent_channels: int, hyper_channels: int) -> list[Conform
         step: int = 0,
         fast: bool = False,
     ) -> ConformanceCase:
-        size = f"{16 * height}x{16 * width}"
+        size = f"{LATENT_STRIDE * height}x{LATENT_STRIDE * width}"
+        hyper = height // LATENTS_PER_HYPER, width // LATENTS_PER_HYPER
         return ConformanceCase(
             f"{kind}-{size}",
             step,
             fast,
-            make(random, (batch, hyper_channels, height // 4, width // 4)),
+            make(random, (batch, hyper_channels, *hyper)),
             make(random, (batch, latent_channels, height, width)).clip(
                 *cca_core.symbol_range(step)
             ),

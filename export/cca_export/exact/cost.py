@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cca_export.coding_runs import run_codec, symbols_of
+from cca_export.coding_runs import read_symbols, run_codec
 from cca_export.graphs import CodecGraph
 from cca_export.steps import table_indexes
 from cca_export.tables import PRECISION, EntropyTables
@@ -88,14 +88,14 @@ def _encode(
     for run in run_codec(graphs, picture, coding.step):
         if indexes is not None:
             chosen = table_indexes(indexes, coding.step, coding.smallest_scale)
-            bits += code_length(symbols_of(run.inputs["symbols"]), chosen, coding.tables)
+            bits += code_length(read_symbols(run.inputs["symbols"]), chosen, coding.tables)
         indexes = run.outputs.get("indexes")
     error = float(np.mean((run.outputs["image"].astype(np.float64) - picture) ** 2))
     return bits / 8, 10 * math.log10(255**2 / max(error, 1e-9))
 
 
 def code_length(
-    symbols: NDArray[np.int64], indexes: NDArray[np.int64], tables: EntropyTables
+    symbols: NDArray[np.int64], indexes: NDArray[np.uint8], tables: EntropyTables
 ) -> float:
     """Sum of -log2 p under the quantised tables, in bits; escapes with their digits (format.md).
 

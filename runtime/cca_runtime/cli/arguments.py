@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
+import string
 from collections.abc import Mapping
+from fractions import Fraction
 
 from cca_console.arguments import Parser, file_name, whole_number
 
@@ -13,6 +17,9 @@ _MOST_THREADS = 1024
 _MOST_PIXELS = 1 << 33
 MOST_RUNS = 1_000_000
 _LONGEST_SIDE = 65_535
+_SECTIONS = ("icc", "exif", "xmp")
+_SIZE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "kib": 1 << 10, "mib": 1 << 20}
+_NUMBER = re.compile(r"(?=\.?[0-9])[0-9]{0,20}(\.[0-9]{0,20})?")
 _PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 _EPILOG = """\
@@ -112,6 +119,23 @@ def add_model(parser: Parser) -> None:
     )
 
 
+def number(text: str) -> float:
+    """A decimal number, without sign or exponent."""
+    if not _NUMBER.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number such as 0.5")
+    return float(text)
+
+
+def add_quality(parser: argparse._ActionsContainer) -> None:
+    """At which quality pictures are encoded."""
+    parser.add_argument(
+        "--quality",
+        type=number,
+        metavar="Q",
+        help="0 to 100; higher is better and larger (default: 50, where the model was trained)",
+    )
+
+
 threads = whole_number(1, _MOST_THREADS)
 side = whole_number(1, _LONGEST_SIDE)
 offset = whole_number(0, _LONGEST_SIDE)
@@ -132,6 +156,27 @@ def precision(text: str) -> str:
 def tile(text: str) -> int | str | None:
     """The side of a tile, `auto` or, for `none`, None."""
     return None if text == "none" else text if text == "auto" else side(text)
+
+
+def file_size(text: str) -> int:
+    """Bytes, or a number with a unit: 20000, 20KB, 1.5MiB."""
+    digits = text.rstrip(string.ascii_letters)
+    unit = _SIZE_UNITS.get(text[len(digits) :].lower())
+    number = digits.removesuffix(" ")
+    size = math.floor(Fraction(number) * unit) if unit and _NUMBER.fullmatch(number) else 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no size: give bytes, or a number with KB, MB, KiB or MiB behind it"
+        )
+    return size
+
+
+def sections(text: str) -> frozenset[str]:
+    """Kinds of metadata with commas between them, or `all`."""
+    names = set(text.split(","))
+    if not names <= {*_SECTIONS, "all"}:
+        raise argparse.ArgumentTypeError(f"must be all or a list of {', '.join(_SECTIONS)}")
+    return frozenset(_SECTIONS if "all" in names else names)
 
 
 def region(text: str) -> tuple[int, int, int, int]:

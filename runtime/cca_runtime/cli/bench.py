@@ -21,6 +21,7 @@ from cca_runtime.generated import photograph_like
 from cca_runtime.loading import load
 from cca_runtime.pictures import check_size
 from cca_runtime.profile import DRIVER, OUTSIDE, Profile, profile
+from cca_runtime.rate_control import as_rate_control
 
 _SIZE = (768, 512)
 _MIB = 1 << 20
@@ -28,6 +29,7 @@ _MIB = 1 << 20
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Time a model on an engine. Returns the exit code."""
+    as_rate_control(options.quality)  # before anything takes time
     picture = _picture(options)
     codec = load(
         options.model,
@@ -36,7 +38,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         threads=options.threads,
         trust_plans=options.trust_plans,
     )
-    measured = profile(codec.bundle, codec.engine, picture, options.repeat)
+    measured = profile(codec.bundle, codec.engine, picture, options.repeat, options.quality)
     facts = {
         "model": codec.bundle.name,
         "model_id": codec.bundle.model_id.hex(),
@@ -73,6 +75,8 @@ def _as_facts(measured: Profile) -> dict[str, Any]:
         "height": measured.height,
         "megabytes": megabytes,
         "stream_bytes": measured.stream_bytes,
+        "step": measured.step,
+        "quality": round(measured.quality, 4),
         "repeat": len(measured.encode),
         "load_seconds": measured.load,
         "peak_memory_bytes": measured.peak_memory,
@@ -108,7 +112,8 @@ def _as_text(facts: dict[str, Any]) -> list[str]:
         f"engine {facts['engine']}",
         f"on {facts['processor']}, {facts['cores']} cores, {facts['system']}",
         f"picture {facts['picture']}, {facts['width']}x{facts['height']} "
-        f"({facts['megabytes']:.2f} MB of pixels), {facts['stream_bytes']:,} bytes coded",
+        f"({facts['megabytes']:.2f} MB of pixels), {facts['stream_bytes']:,} bytes coded "
+        f"at quality {facts['quality']:.1f}",
         f"graphs loaded in {facts['load_seconds']:.2f} s, at most "
         f"{facts['peak_memory_bytes'] / _MIB:,.0f} MiB of main memory, "
         f"{facts['repeat']} runs after a first one",

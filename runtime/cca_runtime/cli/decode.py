@@ -40,16 +40,29 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
         def work(job: Job, data: bytes) -> Result:
             decoded = codec.decode_stream(
-                data, region=options.region, alongside=len(inputs.found) > 1
+                data,
+                region=options.region,
+                groups=options.groups,
+                preview=options.preview,
+                alongside=len(inputs.found) > 1,
             )
             watch = Stopwatch()
             with watch.stage("write"):
                 extension = _extension(job.target, default)
                 output, notes = format_picture(decoded.picture, extension)
             height, width = decoded.picture.pixels.shape[:2]
-            facts = {"width": width, "height": height, "bytes": len(output)}
+            used, total = decoded.groups
+            facts = {
+                "width": width,
+                "height": height,
+                "bytes": len(output),
+                "groups": used,
+                "groups_of_model": total,
+            }
+            share = "" if used == total else f", {used} of {total} groups"
             seconds = {**decoded.seconds, **watch.seconds}
-            return Result(output, facts, f"{width}x{height}", seconds, (*decoded.notes, *notes))
+            summary = f"{width}x{height}{share}"
+            return Result(output, facts, summary, seconds, (*decoded.notes, *notes))
 
         return work, codec.workers
 

@@ -7,7 +7,7 @@ import argparse
 from cca_console.arguments import Parser, file_name, whole_number
 from cca_console.console import Console
 
-from cca_runtime.cli.arguments import MOST_RUNS, add_model, size
+from cca_runtime.cli.arguments import MOST_RUNS, add_model, add_quality, size
 
 PLACE = 5
 SUMMARY = "time a model on an engine"
@@ -31,6 +31,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--size", type=size, metavar="WxH", help="of the generated picture (default: 768x512)"
     )
+    add_quality(parser)
     parser.add_argument(
         "--repeat",
         type=whole_number(1, MOST_RUNS),

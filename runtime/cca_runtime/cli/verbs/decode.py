@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from cca_console.arguments import Parser, file_name
+from cca_console.arguments import Parser, file_name, whole_number
 from cca_console.console import Console
 
 from cca_runtime.cli.arguments import add_coding, region
 
 PLACE = 2
+_MOST_GROUPS = 65_536
+
 SUMMARY = ".cca files to pictures"
 DESCRIPTION = """\
 Decode .cca files to pictures.
@@ -36,6 +38,18 @@ def add_arguments(parser: Parser) -> None:
         metavar="X,Y,W,H",
         help="decode only W x H pixels, from column X and row Y on; of a picture in tiles, this "
         "takes only as long as the tiles there",
+    )
+    parser.add_argument(
+        "--groups",
+        type=whole_number(0, _MOST_GROUPS),
+        metavar="K",
+        help="decode the first K channel groups alone, and predict the rest: 0 leaves the "
+        "hyper-latents (info says how many there are)",
+    )
+    parser.add_argument(
+        "--preview",
+        action="store_true",
+        help="also decode a file that was cut behind its header, as far as its groups are whole",
     )
     parser.add_argument(
         "--format",

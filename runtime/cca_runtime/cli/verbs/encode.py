@@ -7,7 +7,14 @@ import argparse
 from cca_console.arguments import Parser, file_name
 from cca_console.console import Console
 
-from cca_runtime.cli.arguments import add_coding, tile
+from cca_runtime.cli.arguments import (
+    add_coding,
+    add_quality,
+    file_size,
+    number,
+    sections,
+    tile,
+)
 
 PLACE = 1
 SUMMARY = "pictures to .cca files"
@@ -18,7 +25,11 @@ Reads what Pillow reads (PNG, JPEG, WebP, TIFF, ...); '-' is standard input or
 output. Without -o, PICTURE.png becomes PICTURE.cca beside it; only extensions
 of pictures are replaced. A directory stands for all pictures in and below it;
 below -o DIR they lie as they did. Two that would become one file are both
-refused."""
+refused.
+
+One model has any quality. A target is met within 1 % of the size, or 0.05 dB;
+where it cannot be met, the error says what can. Each picture gets a quality of
+its own then."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -34,8 +45,33 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--background", metavar="COLOUR", help="lay COLOUR (a name or #rrggbb) under transparency"
     )
+    rate = parser.add_mutually_exclusive_group()
+    add_quality(rate)
+    rate.add_argument(
+        "--target-bpp",
+        type=number,
+        metavar="B",
+        help="bits of the file for each pixel, metadata left out",
+    )
+    rate.add_argument(
+        "--target-size",
+        type=file_size,
+        metavar="SIZE",
+        help="size of the file, metadata included: 20000, 20KB (1,000 bytes each), 1.5MiB (2^20)",
+    )
+    rate.add_argument(
+        "--target-psnr",
+        type=number,
+        metavar="DB",
+        help="PSNR of the decoded picture in decibels",
+    )
     parser.add_argument(
-        "--strip", action="store_true", help="leave out EXIF and XMP (the ICC profile stays)"
+        "--strip",
+        type=sections,
+        default=frozenset(),
+        metavar="icc|exif|xmp|all",
+        help="leave out metadata; several with commas between them (without its ICC profile, a "
+        "picture is taken for sRGB)",
     )
     parser.add_argument(
         "--tile",

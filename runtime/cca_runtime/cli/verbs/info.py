@@ -7,10 +7,12 @@ import argparse
 from cca_console.arguments import Parser, file_name
 from cca_console.console import Console
 
+from cca_runtime.cli.arguments import add_model
+
 PLACE = 3
 SUMMARY = "describe files and bundles"
 DESCRIPTION = """\
-Describe .cca files and model bundles, without decoding anything."""
+Describe .cca files and model bundles. Nothing is decoded without --groups."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -21,6 +23,12 @@ def add_arguments(parser: Parser) -> None:
         type=file_name,
         metavar="FILE|BUNDLE",
         help=".cca file, bundle, or model name",
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--groups",
+        action="store_true",
+        help="also decode the files, and give the bytes of the hyper-latents and of each group",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 

@@ -1,0 +1,179 @@
+"""Rate and PSNR over the range of qualities, targets asked and reached, and previews.
+
+    python benchmarks/quality.py [PICTURE ...] [--model BUNDLE] > benchmarks/results/quality.md
+    python benchmarks/quality.py examples/chelsea.png --preview-series docs/images/previews.png
+
+Bytes are those of real streams, without metadata; of previews, those of payloads. PSNR is of what
+they decode to. Milliseconds are medians, with graphs loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cca_runtime
+from cca_engines.processor import processor_name, usable_cores
+from cca_runtime.codec import Codec
+from cca_runtime.metrics import psnr
+from cca_runtime.pictures import Pixels, read_picture
+from cca_runtime.results import Encoded
+from exact import example_set
+from preview_series import Preview, draw_series
+
+QUALITIES = range(0, 101, 10)
+SIZES = (0.5, 0.8, 1.25, 2.0)
+"""Targets, in sizes of the picture at the model's trained point."""
+
+DECIBELS = (-2.0, -0.5, 1.0)
+"""Targets, beside the PSNR at that point."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One picture at one quality."""
+
+    quality: float
+    step: float
+    size: int
+    bpp: float
+    psnr: float
+
+
+def encode(codec: Codec, pixels: Pixels, **rate: Any) -> tuple[Point, Encoded]:
+    """Encode a picture, and measure it."""
+    encoded = codec.encode_picture(pixels, reconstruct=True, **rate)
+    assert encoded.reconstruction is not None
+    size = len(encoded.data)
+    bpp = 8 * size / (pixels.shape[0] * pixels.shape[1])
+    decibels = psnr(pixels, encoded.reconstruction)
+    return Point(encoded.quality, encoded.step, size, bpp, decibels), encoded
+
+
+def milliseconds(work: Callable[[], object], rounds: int) -> float:
+    """The median time of a call."""
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(seconds)
+
+
+def print_qualities(codec: Codec, pictures: Sequence[tuple[str, Pixels]]) -> None:
+    print("## Rate and PSNR\n")
+    print("| picture | quality | step | bytes | bpp | PSNR, dB |")
+    print("|---|--:|--:|--:|--:|--:|")
+    columns: dict[int, list[Point]] = {quality: [] for quality in QUALITIES}
+    for name, pixels in pictures:
+        for quality, column in columns.items():
+            point, _ = encode(codec, pixels, quality=quality)
+            column.append(point)
+            print(
+                f"| {name} | {quality} | {point.step:.3f} | {point.size:,} | {point.bpp:.3f} "
+                f"| {point.psnr:.2f} |",
+                flush=True,
+            )
+    for quality, column in columns.items():
+        bpp = statistics.fmean(point.bpp for point in column)
+        decibels = statistics.fmean(point.psnr for point in column)
+        print(f"| mean | {quality} | {column[0].step:.3f} | | {bpp:.3f} | {decibels:.2f} |")
+
+
+def targets(plain: Point) -> Iterator[tuple[str, float]]:
+    """What is asked for: names of arguments, and values."""
+    yield from (("target_size", round(size * plain.size)) for size in SIZES)
+    yield from (("target_bpp", size * plain.bpp) for size in SIZES[:2])
+    yield from (("target_psnr", plain.psnr + more) for more in DECIBELS)
+
+
+def print_targets(codec: Codec, pictures: Sequence[tuple[str, Pixels]], rounds: int) -> None:
+    print("\n## Targets\n")
+    print("Time is that of encoding alone, and beside it how often a plain encode fits in it.\n")
+    print("| picture | target | asked | reached | off | quality | trials | ms | plain |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
+    for name, pixels in pictures:
+        plain, _ = encode(codec, pixels)
+        base = milliseconds(lambda pixels=pixels: codec.encode(pixels), rounds)  # type: ignore[misc]
+        for kind, asked in targets(plain):
+            print_target(codec, name, pixels, kind, asked, base, rounds)
+
+
+def print_target(
+    codec: Codec, name: str, pixels: Pixels, kind: str, asked: float, base: float, rounds: int
+) -> None:
+    unit = kind.removeprefix("target_")
+    digits = {"size": ",.0f", "bpp": ".3f", "psnr": ".2f"}[unit]
+    try:
+        point, encoded = encode(codec, pixels, **{kind: asked})
+    except cca_runtime.BadInputError as error:
+        print(f"| {name} | {unit} | {asked:{digits}} | {error} | | | | | |", flush=True)
+        return
+    reached = {"size": point.size, "bpp": point.bpp, "psnr": point.psnr}[unit]
+    off = f"{reached - asked:+.3f} dB" if unit == "psnr" else f"{reached / asked - 1:+.2%}"
+    took = milliseconds(lambda: codec.encode_picture(pixels, **{kind: asked}), rounds)  # type: ignore[arg-type]
+    print(
+        f"| {name} | {unit} | {asked:{digits}} | {reached:{digits}} | {off} | {point.quality:.1f} "
+        f"| {encoded.trials} | {took:.0f} | {took / base:.2f} |",
+        flush=True,
+    )
+
+
+def previews_of(codec: Codec, pixels: Pixels) -> list[Preview]:
+    """What each number of groups shows of a picture."""
+    encoded = codec.encode_picture(pixels)
+    total = sum(encoded.group_bytes)
+    previews = []
+    for groups in range(len(encoded.group_bytes)):
+        size = sum(encoded.group_bytes[: groups + 1])
+        shown = codec.decode(encoded.data, groups=groups)
+        previews.append(Preview(groups, size, size / total, psnr(pixels, shown), shown))
+    return previews
+
+
+def print_previews(codec: Codec, pictures: Sequence[tuple[str, Pixels]]) -> None:
+    print("\n## Previews\n")
+    print("| picture | groups | bytes | share | PSNR, dB |")
+    print("|---|---|--:|--:|--:|")
+    for name, pixels in pictures:
+        for each in previews_of(codec, pixels):
+            print(
+                f"| {name} | {each.title} | {each.size:,} | {each.share:.1%} | {each.psnr:.2f} |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("pictures", nargs="*", type=Path, help="default: the examples")
+    parser.add_argument("--model", help="bundle (default: the shipped one)")
+    parser.add_argument("--engine", default="onnxruntime")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--preview-series", type=Path, metavar="FILE", help="draw the first picture's previews"
+    )
+    options = parser.parse_args()
+    codec = cca_runtime.load(options.model, options.engine)
+    pictures = [
+        (path.name, read_picture(path.read_bytes()).pixels) for path in options.pictures
+    ] or list(example_set())
+    if options.preview_series is not None:
+        draw_series(previews_of(codec, pictures[0][1])).save(options.preview_series)
+        return
+    print(f"# Model {codec.bundle.name} at any quality\n")
+    print(f"{codec.engine.name}, Python {platform.python_version()}, {processor_name()}, ", end="")
+    print(f"{usable_cores()} cores. Times are medians of {options.rounds} runs.\n")
+    print_qualities(codec, pictures)
+    print_targets(codec, pictures, options.rounds)
+    print_previews(codec, pictures)
+
+
+if __name__ == "__main__":
+    main()
