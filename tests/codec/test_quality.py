@@ -14,6 +14,7 @@ from cca_core import parse_stream
 from cca_engines.onnxruntime import OnnxRuntimeEngine
 from cca_runtime import BadInputError, Encoded
 from cca_runtime.codec import Codec
+from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import Picture, Pixels
 from numpy.typing import NDArray
@@ -22,6 +23,12 @@ from references.quantisation_steps import numerator
 
 CODES = range(-128, 128)
 STEPS = (-128, -61, -3, 0, 5, 64, 127)
+
+
+class BatchingEngine(OnnxRuntimeEngine):
+    """The default engine, as if it were faster at three pictures at once."""
+
+    capabilities = replace(OnnxRuntimeEngine.capabilities, batch=3)
 
 
 def quality_of(code: int) -> float:
@@ -104,6 +111,7 @@ def test_group_bytes_are_the_payloads(default_codec: Codec, picture: Pixels) -> 
         assert all(count >= 0 for count in encoded.group_bytes)
         assert sum(encoded.group_bytes) == payload_bytes(encoded.data)
         assert codec.decode_stream(encoded.data).group_bytes == encoded.group_bytes
+        assert codec.group_bytes(encoded.data) == encoded.group_bytes
 
 
 def best(sizes: Mapping[int, int], asked: int) -> int | None:
@@ -213,11 +221,20 @@ def test_a_target_smaller_than_header_and_metadata_says_what_they_take(
 
 
 def test_pictures_of_a_list_have_steps_of_their_own_with_a_target(
-    default_codec: Codec, chelsea: NDArray[np.uint8]
+    default_codec: Codec, chelsea: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    codec = Codec(default_codec.bundle, BatchingEngine(threads=1, optimisation="all"))
+    batches: list[int] = []
+
+    def watched(model: cca_core.Model, own: list[Any], **options: Any) -> Any:
+        batches.append(len(own))
+        return cca_core.EncoderMachine(model, own, **options)
+
+    monkeypatch.setattr("cca_runtime.codec.EncoderMachine", watched)
     pictures = [np.ascontiguousarray(chelsea[y : y + 64, :128]) for y in (0, 64, 128)]
     pictures.append(np.zeros((64, 128, 3), np.uint8))  # it cannot have so many bytes
-    results = list(default_codec.encode_each(pictures, target_size=900))
+    results = list(codec.encode_each(pictures, target_size=900))
+    assert batches == [1] * 4
     assert isinstance(results[-1], BadInputError)
     steps = set()
     for result in results[:-1]:
@@ -225,12 +242,6 @@ def test_pictures_of_a_list_have_steps_of_their_own_with_a_target(
         assert 891 <= len(result.data) <= 909
         steps.add(result.info.step)
     assert len(steps) > 1
-
-
-class BatchingEngine(OnnxRuntimeEngine):
-    """The default engine, as if it were faster at three pictures at once."""
-
-    capabilities = replace(OnnxRuntimeEngine.capabilities, batch=3)
 
 
 def test_streams_of_several_steps_go_through_a_list(
@@ -284,19 +295,30 @@ def test_native_models_have_qualities_as_well(native_codec: Codec, picture: Pixe
     assert abs(len(native_codec.encode(picture, target_size=target)) - target) <= 0.01 * target
 
 
-def test_analysis_runs_once_for_all_trials(
-    default_codec: Codec, picture: Pixels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from cca_runtime.graph_runner import GraphRunner
-
-    ran: list[str] = []
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the graphs that run from now on."""
+    names: list[str] = []
     run = GraphRunner.run
 
     def spy(self: GraphRunner, name: str, *rest: Any) -> Any:
-        ran.append(name)
+        names.append(name)
         return run(self, name, *rest)
 
     monkeypatch.setattr(GraphRunner, "run", spy)
+    return names
+
+
+def test_bytes_of_groups_take_no_synthesis(
+    default_codec: Codec, every: Mapping[int, bytes], ran: list[str]
+) -> None:
+    default_codec.group_bytes(every[0])
+    assert ran == default_codec.bundle.prior_graphs
+
+
+def test_analysis_runs_once_for_all_trials(
+    default_codec: Codec, picture: Pixels, ran: list[str]
+) -> None:
     size = len(default_codec.encode(picture, quality=61))
     ran.clear()
     encoded = default_codec.encode_picture(picture, target_size=size)
