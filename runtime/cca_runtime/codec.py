@@ -530,7 +530,9 @@ class Codec:
         height, width = pictures[0].pixels.shape[:2]
         synthesis = reconstruct or rate.psnr is not None
         graphs = ["analysis", *self.bundle.prior_graphs, *(["synthesis"] if synthesis else [])]
-        work = Work.encoding(width, height, len(pictures), reconstruct=synthesis)
+        work = Work.encoding(
+            width, height, len(pictures), reconstruct=synthesis, has_trials=rate.has_target
+        )
         with self._room(work, division) as workers, self._core_errors():
             watch = self._prepare(pool, graphs)
             machine = EncoderMachine(

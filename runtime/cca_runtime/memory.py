@@ -42,6 +42,8 @@ class Work(NamedTuple):
         pictures: How many there are.
         transforms: How many of the two are run; engines keep the memory of the first.
         gives_pixels: Whether pixels of this size are made.
+        has_trials: Whether several steps are tried: latents of all tiles stay for the next, and
+            pixels of the best.
         otherwise: What else to do where there is too little memory for it in one piece.
     """
 
@@ -51,21 +53,25 @@ class Work(NamedTuple):
     pictures: int
     transforms: int
     gives_pixels: bool
+    has_trials: bool
     otherwise: str
 
     @classmethod
-    def encoding(cls, width: int, height: int, pictures: int, *, reconstruct: bool) -> Work:
+    def encoding(
+        cls, width: int, height: int, pictures: int, *, reconstruct: bool, has_trials: bool
+    ) -> Work:
         """Encoding pictures, and decoding them as well with `reconstruct`."""
         otherwise = f"encode it in tiles (tile={_TILE}, --tile {_TILE}), which take less"
         transforms = 2 if reconstruct else 1
-        return cls("encoding", width, height, pictures, transforms, reconstruct, otherwise)
+        gives = (reconstruct, has_trials)
+        return cls("encoding", width, height, pictures, transforms, *gives, otherwise)
 
     @classmethod
     def decoding(cls, width: int, height: int, pictures: int, *, region: bool) -> Work:
         """Decoding pictures, or a region of one."""
         doing = "decoding a region" if region else "decoding"
         otherwise = "it takes a machine with more"
-        return cls(doing, width, height, pictures, 1, True, otherwise)
+        return cls(doing, width, height, pictures, 1, True, False, otherwise)
 
     def what(self, division: Division) -> str:
         """It takes so much memory, in an error."""
@@ -99,6 +105,9 @@ def needs_of(bundle: Bundle, work: Work, division: Division, workers: int) -> li
         width, height = work.width + 2 * division.tile.width, 2 * division.tile.height
         rows = division.picture if work.doing == "encoding" else Size(width, height)
         kept += _latent_bytes(bundle, rows.within(division.picture))
+    if work.has_trials:
+        kept += _latent_bytes(bundle, division.picture)
+        kept += 3 * work.width * work.height if work.gives_pixels else 0
     window, tile = division.window.around(), division.tile.around()
     each = _coding_bytes(bundle, window, tile, 1) + _latent_bytes(bundle, division.tile)
     return [kept + count * each for count in range(workers, 0, -1)]

@@ -79,7 +79,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 def least_bytes(codec: Codec, width: int, height: int, tile: int = TILE_NONE) -> int:
     """What encoding a picture takes on one worker."""
-    work = Work.encoding(width, height, 1, reconstruct=False)
+    work = Work.encoding(width, height, 1, reconstruct=False, has_trials=False)
     return needs_of(codec.bundle, work, choose_division(width, height, tile), 1)[-1]
 
 
@@ -103,6 +103,20 @@ def test_a_forged_size_takes_no_memory_that_is_not_there(
     assert whole.endswith("MB are free: it takes a machine with more")
     assert "--region" in tiled
     assert int(growth) << 10 < 50 * MEBIBYTE
+
+
+def test_trials_of_a_picture_in_tiles_keep_its_latents(
+    default_codec: Codec, chelsea: NDArray[np.uint8], free: list[int]
+) -> None:
+    def new_codec() -> Codec:
+        return Codec(default_codec.bundle, default_codec.engine, tile=128, workers=1)
+
+    free[0] = least_bytes(default_codec, 384, 256, 128)
+    new_codec().encode(chelsea)
+    with pytest.raises(BadInputError, match="encoding this picture of 384x256 takes about"):
+        new_codec().encode(chelsea, target_bpp=0.5)
+    free[0] += 4 * default_codec.bundle.latent_channels * (384 // 16) * (256 // 16)
+    new_codec().encode(chelsea, target_bpp=0.5)
 
 
 def test_pictures_that_memory_has_no_room_for_are_refused_with_what_would_do(
