@@ -118,7 +118,7 @@ def test_manifest_describes_inputs_and_outputs(export: Export) -> None:
 
 def test_model_id_covers_what_symbols_depend_on(export: Export) -> None:
     graphs, tables = export.manifest["graphs"], export.manifest["tables"]
-    text = "cca-model-2\n"
+    text = "cca-model-1\n"
     for i in range(len(GROUP_SIZES) + 1):
         text += f"prior_{i} {graphs[f'prior_{i}']['sha256']}\n"
     text += f"tables {tables['sha256']}\nsmallest_scale 0\n"
