@@ -102,12 +102,14 @@ cca_status cca_decoder_mismatches(const cca_decoder* decoder, uint64_t* count) {
 }
 
 cca_status cca_decoder_groups(const cca_decoder* decoder, size_t index, const int32_t** groups,
-                              const uint64_t** bytes) {
+                              size_t* count, const uint64_t** bytes) {
     return guarded([&] {
         require(groups, "groups");
+        require(count, "count");
         require(bytes, "bytes");
         const cca::DecodedPicture& found = result(decoder, index);
         *groups = found.groups.data();
+        *count = found.groups.size();
         *bytes = found.group_bytes.data();
     });
 }

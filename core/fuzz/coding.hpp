@@ -17,4 +17,10 @@ std::vector<std::uint8_t> encode(const std::vector<Symbols>& symbols,
 std::optional<std::vector<Symbols>> decode(std::span<const std::uint8_t> payload,
                                            const std::vector<Group>& groups);
 
+/// Checks that of a payload's first bytes the groups come out that are whole, or none.
+///
+/// @param symbols  of the whole payload; null if it is refused.
+void check_start(std::span<const std::uint8_t> start, const std::vector<Group>& groups,
+                 const std::vector<Symbols>* symbols);
+
 }  // namespace cca::fuzz

@@ -2,7 +2,9 @@
 //
 // The input is a script: a byte chooses a function, those that follow its arguments. What no
 // library can survive is left out: wild or freed pointers.
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <vector>
 
 #include "calls.hpp"
@@ -35,11 +37,12 @@ class Script {
 
     void run() {
         using Step = void (Script::*)();
-        static constexpr std::array<Step, 12> kSteps{
+        static constexpr std::array<Step, 14> kSteps{
             &Script::parse,  &Script::open_model,     &Script::describe,
             &Script::graphs, &Script::check_file,     &Script::create_decoder,
             &Script::pull,   &Script::finish_decoder, &Script::create_encoder,
             &Script::push,   &Script::finish_encoder, &Script::the_rest,
+            &Script::steps,  &Script::choose_tables,
         };
         for (int step = 0; step < kMaxSteps && !input_.at_end(); ++step) {
             (this->*kSteps[input_.number<std::uint8_t>() % kSteps.size()])();
@@ -211,6 +214,35 @@ class Script {
         cca_rans_decoder* const decoder = nullable(decoder_);
         settle(cca_rans_decoder_finish(decoder), decoder, decoder_open_, {CCA_ERROR_STREAM});
         decoder_open_ = decoder_open_ && decoder == nullptr;
+    }
+
+    // Any number as a quality: infinite, and none at all, too.
+    void steps() {
+        const auto quality = std::bit_cast<double>(input_.number<std::uint64_t>());
+        std::int32_t step = input_.number<std::int16_t>();
+        if (calls_.ok(cca_step_of_quality(quality, nullable(&step)), {CCA_ERROR_ARGUMENT})) {
+            check(quality >= 0 && quality <= 100, "qualities are 0 to 100");
+            check(step >= -128 && step <= 127, "steps are -128 to 127");
+        }
+        float value = 0;
+        if (calls_.ok(cca_step_value(step, nullable(&value)), {CCA_ERROR_ARGUMENT})) {
+            check(value > 0.1F && value < 8, "steps are between 18/128 and 903/128");
+        }
+    }
+
+    void choose_tables() {
+        const auto* const model = nullable(model_);
+        const std::int32_t step = input_.number<std::int16_t>();
+        const auto given = input_.take(input_.number<std::uint8_t>());
+        Bytes tables(given.size());
+        const std::uint8_t* const indexes = nullable(given.data());
+        if (calls_.ok(cca_model_choose_tables(model, step, indexes, given.size(),
+                                              nullable(tables.data())),
+                      {CCA_ERROR_ARGUMENT, CCA_ERROR_BUNDLE})) {
+            const std::size_t count = cca_tables_count(cca_model_gaussian_tables(model));
+            check(std::ranges::all_of(tables, [&](std::uint8_t table) { return table < count; }),
+                  "tables are the model's");
+        }
     }
 
     void create_encoder() {

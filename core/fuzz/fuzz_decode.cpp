@@ -1,4 +1,5 @@
-// Any bytes as a payload: refused, or symbols that encode and decode to themselves.
+// Any bytes as a payload: refused, or symbols that encode and decode to themselves; cut short, the
+// groups that are whole.
 #include "check.hpp"
 #include "coding.hpp"
 
@@ -6,7 +7,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace cca::fuzz;
     Input input(data, size);
     const auto groups = take_groups(input);
-    const auto symbols = decode(input.rest(), groups);
+    const auto payload = input.rest();
+    const auto symbols = decode(payload, groups);
+    const auto* const whole = symbols ? &*symbols : nullptr;
+    check_start(payload, groups, whole);
+    if (!payload.empty()) {
+        check_start(payload.first(payload.size() * payload.back() / 256), groups, whole);
+    }
     if (symbols) {
         check(decode(encode(*symbols, groups), groups) == symbols, "what was decoded can be coded");
     }

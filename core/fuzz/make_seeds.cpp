@@ -158,17 +158,19 @@ void seed_entropy_tables(const Seeds& seeds) {
 void seed_c_api(const Seeds& seeds) {
     Bytes session{1, 0, 0, 1, 1};  // open the model
     for (const Bytes& call : {
-             Bytes{2, 1, 1},                                     // describe it
-             Bytes{3, 2, 1, 1},                                  // a graph
-             Bytes{8, 1},                                        // encode:
-             Bytes{9, 1, 1, 1, 3, 0, 0, 0, 0, 0, 0, 1, 1},       // three hyper-latents
-             Bytes{9, 1, 1, 1, 4, 0, 0, 0, 1, 255, 0, 0, 1, 1},  // four latents
-             Bytes{10, 1, 0},                                    //
-             Bytes{0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1},          // take a stream apart
-             Bytes{5, 1, 1},                                     // decode
-             Bytes{6, 1, 1, 0, 3, 0, 0, 1, 1},                   //
-             Bytes{6, 1, 1, 1, 4, 0, 0, 1, 1},                   //
-             Bytes{7, 1},                                        //
+             Bytes{2, 1, 1},                                       // describe it
+             Bytes{3, 2, 1, 1},                                    // a graph
+             Bytes{8, 1},                                          // encode:
+             Bytes{9, 1, 1, 1, 3, 0, 0, 0, 0, 0, 0, 1, 1},         // three hyper-latents
+             Bytes{9, 1, 1, 1, 4, 0, 0, 0, 1, 255, 0, 0, 1, 1},    // four latents
+             Bytes{10, 1, 0},                                      //
+             Bytes{0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1},            // take a stream apart
+             Bytes{5, 1, 1},                                       // decode
+             Bytes{6, 1, 1, 0, 3, 0, 0, 1, 1},                     //
+             Bytes{6, 1, 1, 1, 4, 0, 0, 1, 1},                     //
+             Bytes{7, 1},                                          //
+             Bytes{12, 0, 0, 0, 0, 0, 0, 0x49, 0x40, 0, 0, 1, 1},  // the step of quality 50
+             Bytes{13, 1, 20, 0, 3, 0, 2, 4, 1, 1},                // tables of three indexes
          }) {
         append(session, call);
     }
@@ -177,12 +179,25 @@ void seed_c_api(const Seeds& seeds) {
 }
 
 // As fuzz_machines.cpp reads it: sides, options of the encoder, its host's faults; what is damaged
-// in the stream; options of the decoder, its host's faults.
+// in the stream, and where it is cut; options of the decoder, its host's faults.
 void seed_machines(const Seeds& seeds) {
-    seeds.add("whole", {1, 63, 64, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
-    seeds.add("tiles", {1, 199, 130, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
-    seeds.add("batch", {1, 99, 99, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
-    seeds.add("damaged", {1, 199, 130, 0, 1, 1, 0, 0, 0, 0, 3, 60, 0, 7, 80, 0, 9, 120, 0, 1, 0});
+    seeds.add("whole", {1, 63, 64, 0, 0, 1});
+    seeds.add("tiles", {1, 199, 130, 0, 1, 1});
+    seeds.add("batch", {1, 99, 99, 2, 0, 1});
+    seeds.add("damaged", {1, 199, 130, 0, 1, 1, 0, 0, 0, 0, 0, 3, 60, 0, 7, 80, 0, 9, 120, 0, 1});
+    for (const std::uint8_t step : {128, 180, 0, 75, 127}) {
+        const std::string name = std::to_string(step);
+        seeds.add("step-" + name, {1, 199, 130, 0, 0, 1, 0, 0, step});
+        // Each kind of target, for a size or PSNR that there is.
+        for (const std::uint8_t target : {4, 5, 6}) {
+            seeds.add("target-" + std::to_string(target) + "-" + name,
+                      {1, 199, 130, 0, 0, 1, 0, 0, 0, target, 1, step, step});
+        }
+        // Cut behind the header, and previewed.
+        seeds.add("cut-" + name, {1, 199, 130, 0, 0, 1, 0, 0, step, 0, 0, 0, 1, 70, 0, 0, 0, 0, 1});
+        seeds.add("cut-tiles-" + name,
+                  {1, 199, 130, 0, 1, 1, 0, 0, step, 0, 0, 0, 1, 150, 0, 0, 0, 0, 1});
+    }
     for (std::uint8_t seed = 0; seed < 8; ++seed) {
         Bytes script = random_bytes(60U + seed);
         script[4] = seed;

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "graph_file.hpp"
@@ -66,6 +67,42 @@ TEST_CASE("a model lists its graphs") {
     file = graph.file;
     file.sha256 = nullptr;
     CHECK(cca_file_check(&file, view(content)) == CCA_ERROR_ARGUMENT);
+}
+
+TEST_CASE("a model chooses tables by the step") {
+    const OwnedModel model = open_sample();
+    const Bytes indexes{0, 3, 4, 5, 7, 8, 9};  // half places, from 3 below the first table on
+    const auto chosen = [&](std::int32_t step) {
+        Bytes tables(indexes.size(), 77);
+        REQUIRE(cca_model_choose_tables(model.get(), step, indexes.data(), indexes.size(),
+                                        tables.data()) == CCA_OK);
+        return tables;
+    };
+    CHECK(chosen(0) == Bytes{0, 0, 1, 1, 2, 3, 3});
+    CHECK(chosen(8) == Bytes{0, 0, 0, 0, 1, 2, 2});  // one place
+    CHECK(chosen(-8) == Bytes{0, 1, 2, 2, 3, 3, 3});
+    CHECK(chosen(127) == Bytes(7, 0));
+    CHECK(chosen(-128) == Bytes(7, 3));
+    Bytes in_place = indexes;
+    CHECK(cca_model_choose_tables(model.get(), 0, in_place.data(), 7, in_place.data()) == CCA_OK);
+    CHECK(in_place == chosen(0));
+    CHECK(cca_model_choose_tables(model.get(), 0, nullptr, 0, nullptr) == CCA_OK);
+
+    const auto status = [&](const cca_model* from, std::int32_t step, Bytes given, bool into) {
+        Bytes tables(given.size(), 77);
+        const cca_status found = cca_model_choose_tables(
+            from, step, given.empty() ? nullptr : given.data(),
+            std::max<std::size_t>(given.size(), 1), into ? tables.data() : nullptr);
+        CHECK(tables == Bytes(given.size(), 77));
+        return found;
+    };
+    CHECK(status(nullptr, 0, indexes, true) == CCA_ERROR_ARGUMENT);
+    CHECK(status(model.get(), 0, {}, true) == CCA_ERROR_ARGUMENT);
+    CHECK(status(model.get(), 0, indexes, false) == CCA_ERROR_ARGUMENT);
+    CHECK(status(model.get(), 128, indexes, true) == CCA_ERROR_ARGUMENT);
+    CHECK(status(model.get(), -129, indexes, true) == CCA_ERROR_ARGUMENT);
+    CHECK(std::string(cca_last_error()) == "quantisation step -129 is not in -128..127");
+    CHECK(status(model.get(), 0, {3, 10}, true) == CCA_ERROR_BUNDLE);  // beyond the last table
 }
 
 TEST_CASE("what is wrong with a bundle has a status") {

@@ -82,6 +82,21 @@ TEST_CASE("a stream says how it is tiled") {
     CHECK(cca_stream_parse(view(stream), &limits, &parsed) == CCA_ERROR_LIMIT);
 }
 
+TEST_CASE("steps have values, from the finest to the coarsest") {
+    float value = 77;
+    for (const auto& [step, expected] :
+         {std::pair{-128, 18.0F}, {-45, 64.0F}, {0, 128.0F}, {45, 256.0F}, {127, 903.0F}}) {
+        REQUIRE(cca_step_value(step, &value) == CCA_OK);
+        CHECK(value == expected / 128);
+    }
+    for (const std::int32_t step : {-129, 128, INT32_MIN, INT32_MAX}) {
+        CHECK(cca_step_value(step, &value) == CCA_ERROR_ARGUMENT);
+    }
+    CHECK(cca_step_value(0, nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(value == 903.0F / 128);
+    CHECK(cca_step_of_quality(50, nullptr) == CCA_ERROR_ARGUMENT);
+}
+
 TEST_CASE("what is wrong with a stream has a status, and the output stays as it was") {
     const Bytes stream = cca::write_stream(sample_info(), kPayload);
     cca_stream_info parsed{};

@@ -82,6 +82,54 @@ TEST_CASE("cca.hpp encodes and decodes as cca.h does") {
     CHECK_THROWS_AS(decoder.picture(1), cca::Error);
 }
 
+TEST_CASE("cca.hpp meets targets, and says what groups take and which are there") {
+    const Toy toy;
+    const Codec codec(sample_family());
+    ToyHost host(toy.family);
+    cca::EncodeOptions options;
+    options.step = cca::step_of_quality(80);
+    CHECK(options.step == -77);
+    const Bytes fine = copied(cca::encode(toy.model, host, view(toy.picture), options).stream());
+    CHECK(cca::parse_stream(cca::view(fine)).step == -77);
+    cca::EncodeOptions aim;
+    aim.target = CCA_TARGET_FILE_BYTES;
+    aim.target_value = static_cast<double>(fine.size());
+    const cca::Encoder encoder = cca::encode(toy.model, host, view(toy.picture), aim);
+    const Bytes stream = copied(encoder.stream());
+    CHECK(stream.size() <= fine.size());
+    CHECK(stream.size() >= fine.size() * 0.99);
+    const std::vector<std::uint64_t> bytes = encoder.group_bytes();
+    REQUIRE(bytes.size() == 3);
+    CHECK(bytes[0] + bytes[1] + bytes[2] == cca::parse_stream(cca::view(stream)).payload.size);
+    CHECK_THROWS_AS(encoder.group_bytes(1), cca::Error);
+    aim.target_value = 1;
+    try {
+        cca::encode(toy.model, host, view(toy.picture), aim);
+        FAIL("it is met");
+    } catch (const cca::Error& error) {
+        CHECK(error.status() == CCA_ERROR_TARGET);
+        CHECK(error.is_bad_input());
+    }
+
+    cca::DecodeOptions fewer;
+    fewer.leave_out = 1;
+    const cca::Decoder first = cca::decode(toy.model, host, cca::view(stream), fewer);
+    CHECK(first.groups() == std::vector<std::int32_t>{1});
+    CHECK(first.group_bytes() == std::vector<std::uint64_t>{bytes[0], bytes[1], 0});
+    CHECK_THROWS_AS(first.groups(1), cca::Error);
+    cca::DecodeOptions preview;
+    preview.preview = 1;
+    const Bytes cut(stream.begin(), stream.end() - 1);
+    const cca::Decoder rest = cca::decode(toy.model, host, cca::view(cut), preview);
+    CHECK(rest.groups() == std::vector<std::int32_t>{1});
+    CHECK(pixels_of(rest.picture()) == pixels_of(first.picture()));
+
+    const Bytes tiled = codec.stream_of(toy.picture, 64);
+    const Bytes cut_tile(tiled.begin(), tiled.end() - 1);
+    const cca::Decoder tiles = cca::decode(toy.model, host, cca::view(cut_tile), preview);
+    CHECK(tiles.groups() == std::vector<std::int32_t>{2, 2, 2, 2, 2, 1});
+}
+
 TEST_CASE("cca.hpp drives workers and batches") {
     const Toy toy;
     const Codec codec(sample_family());
@@ -165,5 +213,13 @@ TEST_CASE("cca.hpp codes symbols") {
     decoder.pull(toy.model.hyper_tables(), channels.data(), 3, found.data());
     CHECK(found == symbols);
     decoder.finish();
+    const std::vector<std::uint8_t> places{3, 5, 7, 9};
+    std::vector<std::uint8_t> tables(4);
+    toy.model.choose_tables(0, places.data(), 4, tables.data());
+    CHECK(tables == indexes);
+    CHECK(cca::step_value(0) == 1);
+    CHECK_THROWS_AS(cca::step_value(128), cca::Error);
+    CHECK_THROWS_AS(cca::step_of_quality(101), cca::Error);
+    CHECK_THROWS_AS(toy.model.choose_tables(128, places.data(), 4, tables.data()), cca::Error);
     CHECK_THROWS_AS(decoder.finish(), cca::Error);
 }

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "format/container.hpp"
 #include "machine_runs.hpp"
 
 using namespace cca::test;
@@ -108,6 +109,24 @@ TEST_CASE("a tile's side is a multiple of 64 up to 16,320") {
     }
 }
 
+TEST_CASE("a step is one of 256, whatever the target") {
+    const Fixture fixture;
+    cca_encode_options options = encode_options();
+    for (const std::uint32_t target : {CCA_TARGET_NONE, CCA_TARGET_PSNR}) {
+        options.target = target;
+        options.target_value = 30;
+        for (const std::int32_t step : {-129, 128, INT32_MIN, INT32_MAX}) {
+            options.step = step;
+            CHECK(error_of(fixture.create(options), CCA_ERROR_ARGUMENT) ==
+                  "quantisation step " + std::to_string(step) + " is not in -128..127");
+        }
+        for (const std::int32_t step : {-128, 127}) {
+            options.step = step;
+            CHECK(fixture.create(options) == CCA_OK);
+        }
+    }
+}
+
 TEST_CASE("a region lies in the picture") {
     const Fixture fixture;
     cca_decode_options options = decode_options();
@@ -172,6 +191,11 @@ TEST_CASE("null where it is not allowed") {
     CHECK(cca_decode_with(model, bytes, nullptr, &host, nullptr) == CCA_ERROR_ARGUMENT);
     CHECK(cca_decoder_next(nullptr, 0, &step) == CCA_ERROR_ARGUMENT);
     CHECK(cca_decoder_picture(nullptr, 0, nullptr) == CCA_ERROR_ARGUMENT);
+    const std::int32_t* groups = nullptr;
+    std::size_t count = 0;
+    const std::uint64_t* sizes = nullptr;
+    CHECK(cca_decoder_groups(nullptr, 0, &groups, &count, &sizes) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_encoder_group_bytes(nullptr, 0, &sizes) == CCA_ERROR_ARGUMENT);
     CHECK(cca_encoder_create(nullptr, &pixels, 1, nullptr, &encoder) == CCA_ERROR_ARGUMENT);
     CHECK(cca_encoder_create(model, nullptr, 1, nullptr, &encoder) == CCA_ERROR_ARGUMENT);
     CHECK(cca_encoder_create(model, &pixels, 1, nullptr, nullptr) == CCA_ERROR_ARGUMENT);
@@ -214,18 +238,70 @@ TEST_CASE("results are there when every worker is done, and not before") {
                    "no picture 1"));
     CHECK(contains(error_of(cca_encoder_reconstruction(machine.get(), 0, &bytes), CCA_ERROR_STATE),
                    "made without 'reconstruct'"));
+    const std::uint64_t* sizes = nullptr;
+    CHECK(cca_encoder_group_bytes(machine.get(), 1, &sizes) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_encoder_group_bytes(machine.get(), 0, nullptr) == CCA_ERROR_ARGUMENT);
     CHECK(error_of(cca_encoder_next(machine.get(), 2, &step), CCA_ERROR_ARGUMENT) ==
           "no worker 2: there are 2");
 
     const std::vector<Bytes> streams{fixture.stream};
     const OwnedDecoderMachine decoder = fixture.codec.decoder(streams, decode_options());
     cca_picture picture{};
+    const std::int32_t* groups = nullptr;
+    std::size_t count = 0;
     CHECK(contains(error_of(cca_decoder_picture(decoder.get(), 0, &picture), CCA_ERROR_STATE),
                    early));
+    CHECK(cca_decoder_groups(decoder.get(), 0, &groups, &count, &sizes) == CCA_ERROR_STATE);
     drive(fixture.codec.family(), 1, [&](std::uint32_t worker, const cca_step** next) {
         return cca_decoder_next(decoder.get(), worker, next);
     });
     CHECK(cca_decoder_picture(decoder.get(), 0, &picture) == CCA_OK);
     CHECK(cca_decoder_picture(decoder.get(), 1, &picture) == CCA_ERROR_ARGUMENT);
     CHECK(cca_decoder_picture(decoder.get(), 0, nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_decoder_groups(decoder.get(), 0, nullptr, &count, &sizes) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_decoder_groups(decoder.get(), 0, &groups, nullptr, &sizes) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_decoder_groups(decoder.get(), 0, &groups, &count, nullptr) == CCA_ERROR_ARGUMENT);
+    CHECK(cca_decoder_groups(decoder.get(), 1, &groups, &count, &sizes) == CCA_ERROR_ARGUMENT);
+    CHECK(groups == nullptr);
+    CHECK(cca_decoder_groups(decoder.get(), 0, &groups, &count, &sizes) == CCA_OK);
+    CHECK(count == 1);
+}
+
+TEST_CASE("a model with one quantisation step alone takes no other") {
+    const Bytes tables = sample_tables();
+    const std::string manifest = one_step_manifest(tables);
+    cca_model* opened = nullptr;
+    succeed(cca_model_open(view(manifest), view(tables), &opened));
+    const OwnedModel model(opened);
+    const Picture picture = make_picture(64, 64);
+    const cca_picture source = view(picture);
+    const auto create = [&](int step, cca_target target) {
+        cca_encode_options options = encode_options();
+        options.step = step;
+        options.target = target;
+        options.target_value = 1'000;
+        cca_encoder* encoder = nullptr;
+        const cca_status status = cca_encoder_create(model.get(), &source, 1, &options, &encoder);
+        const OwnedEncoderMachine owned(encoder);
+        return status;
+    };
+    CHECK(create(0, CCA_TARGET_NONE) == CCA_OK);
+    CHECK(create(1, CCA_TARGET_NONE) == CCA_ERROR_ARGUMENT);
+    CHECK(std::string(cca_last_error()).find("has one quality alone") != std::string::npos);
+    CHECK(create(0, CCA_TARGET_PSNR) == CCA_ERROR_ARGUMENT);
+
+    const Codec codec(sample_family());
+    cca_model_info info{};
+    succeed(cca_model_describe(model.get(), &info));
+    cca::StreamInfo header = cca::parse_stream(codec.stream_of(picture)).info;
+    std::ranges::copy(info.model_id, header.model_id.begin());
+    for (const std::int8_t step : {std::int8_t{0}, std::int8_t{1}}) {
+        header.step = step;
+        const Bytes stream = cca::write_stream(header, Bytes(100));
+        const cca_view bytes = view(stream);
+        cca_decoder* decoder = nullptr;
+        CHECK(cca_decoder_create(model.get(), &bytes, 1, nullptr, &decoder) ==
+              (step == 0 ? CCA_OK : CCA_ERROR_STREAM));
+        cca_decoder_free(decoder);
+    }
 }

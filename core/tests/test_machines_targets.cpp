@@ -171,8 +171,9 @@ TEST_CASE("the bytes of groups are those that a decoder reads, and all there are
                     });
                 CHECK(std::ranges::count(hosts.front().runs, std::string("synthesis")) == 0);
                 const std::int32_t* groups = nullptr;
+                std::size_t payloads = 0;
                 const std::uint64_t* read = nullptr;
-                succeed(cca_decoder_groups(decoder.get(), 0, &groups, &read));
+                succeed(cca_decoder_groups(decoder.get(), 0, &groups, &payloads, &read));
                 CHECK(std::vector<std::uint64_t>(read, read + 3) == written);
                 CHECK(groups[0] == 2);
             }

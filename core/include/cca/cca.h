@@ -536,14 +536,17 @@ CCA_API cca_status cca_decoder_mismatches(const cca_decoder* decoder, uint64_t* 
 
 /* What was decoded of a picture.
  *
- * groups  not null; gets for each payload how many channel groups were used, or -1 if not even its
- *         hyper-latents are there; cca_stream_info.payload_count numbers, which belong to the
- *         decoder.
- * bytes   not null; as cca_encoder_group_bytes() has them, as far as they were decoded.
+ * decoder, index  as for cca_decoder_picture().
+ * groups          not null; gets for each payload how many channel groups were used, or -1 if not
+ *                 even its hyper-latents are there. The numbers belong to the decoder.
+ * count           not null; gets how many payloads there are: cca_stream_info.payload_count, which
+ *                 cca_stream_parse() does not tell of a stream that is cut short.
+ * bytes           not null; as cca_encoder_group_bytes() has them, as far as they were decoded.
  *
  * CCA_ERROR_ARGUMENT, _STATE. */
 CCA_API cca_status cca_decoder_groups(const cca_decoder* decoder, size_t index,
-                                      const int32_t** groups, const uint64_t** bytes);
+                                      const int32_t** groups, size_t* count,
+                                      const uint64_t** bytes);
 
 /* Ends the work early, for a host that cannot do a step or is no longer asked to: workers that wait
  * come back with CCA_ERROR_STATE, and none has another step. May be called by any thread. */

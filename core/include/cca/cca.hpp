@@ -55,6 +55,7 @@ class Error : public std::runtime_error {
             case CCA_ERROR_LIMIT:
             case CCA_ERROR_BUNDLE:
             case CCA_ERROR_MODEL:
+            case CCA_ERROR_TARGET:
                 return true;
             default:
                 return false;
@@ -126,6 +127,20 @@ inline cca_stream_info parse_stream(cca_view stream, const cca_limits& limits = 
     return info;
 }
 
+/// cca_step_of_quality(): the quantisation step, for EncodeOptions, of a quality from 0 to 100.
+inline std::int32_t step_of_quality(double quality) {
+    std::int32_t step = 0;
+    check(cca_step_of_quality(quality, &step));
+    return step;
+}
+
+/// cca_step_value(): what lies between two latents that a stream of this step can tell apart.
+inline float step_value(std::int32_t step) {
+    float value = 0;
+    check(cca_step_value(step, &value));
+    return value;
+}
+
 /// cca_file_check(): throws unless `content` is what the bundle's manifest says of the file.
 inline void check_file(const cca_file& file, cca_view content) {
     check(cca_file_check(&file, content));
@@ -161,6 +176,12 @@ class Model {
 
     const cca_tables* gaussian_tables() const noexcept { return cca_model_gaussian_tables(get()); }
     const cca_tables* hyper_tables() const noexcept { return cca_model_hyper_tables(get()); }
+
+    /// The table of each latent symbol: `count` of them, of as many indexes that a graph gave.
+    void choose_tables(std::int32_t step, const std::uint8_t* indexes, std::size_t count,
+                       std::uint8_t* tables) const {
+        check(cca_model_choose_tables(get(), step, indexes, count, tables));
+    }
 
     /// For functions of cca.h.
     const cca_model* get() const noexcept { return model_.get(); }
@@ -247,7 +268,8 @@ class Decoder {
             const DecodeOptions& options = {})
         : decoder_(detail::create<Handle>(cca_decoder_create, model.get(), streams.data(),
                                           streams.size(),
-                                          static_cast<const cca_decode_options*>(&options))) {}
+                                          static_cast<const cca_decode_options*>(&options))),
+          group_count_(model.info().group_count) {}
 
     /// What the worker is to do next. Valid until the worker's next call.
     const cca_step& next(std::uint32_t worker = 0) {
@@ -266,6 +288,20 @@ class Decoder {
         return picture;
     }
 
+    /// When all is done: how many channel groups were used of each payload, or -1 if not even its
+    /// hyper-latents are there.
+    std::vector<std::int32_t> groups(std::size_t index = 0) const {
+        const Groups found = find_groups(index);
+        return {found.of_payloads, found.of_payloads + found.payloads};
+    }
+
+    /// When all is done: bytes that are the hyper-latents', then those of each channel group, as
+    /// far as they were decoded.
+    std::vector<std::uint64_t> group_bytes(std::size_t index = 0) const {
+        const Groups found = find_groups(index);
+        return {found.bytes, found.bytes + group_count_ + 1};
+    }
+
     /// When all is done, with `keep_going`: payloads whose latents are not the encoder's.
     std::uint64_t mismatches() const {
         std::uint64_t count = 0;
@@ -274,8 +310,22 @@ class Decoder {
     }
 
   private:
+    struct Groups {
+        const std::int32_t* of_payloads;
+        std::size_t payloads;
+        const std::uint64_t* bytes;
+    };
+
+    Groups find_groups(std::size_t index) const {
+        Groups found{};
+        check(cca_decoder_groups(decoder_.get(), index, &found.of_payloads, &found.payloads,
+                                 &found.bytes));
+        return found;
+    }
+
     using Handle = detail::Owned<cca_decoder, cca_decoder_free>;
     Handle decoder_;
+    std::size_t group_count_;
 };
 
 /// Encodes one picture, or several of one padded size and without tiles as a batch.
@@ -289,7 +339,8 @@ class Encoder {
             const EncodeOptions& options = {})
         : encoder_(detail::create<Handle>(cca_encoder_create, model.get(), pictures.data(),
                                           pictures.size(),
-                                          static_cast<const cca_encode_options*>(&options))) {}
+                                          static_cast<const cca_encode_options*>(&options))),
+          group_count_(model.info().group_count) {}
 
     /// As Decoder::next().
     const cca_step& next(std::uint32_t worker = 0) {
@@ -316,9 +367,18 @@ class Encoder {
         return pixels;
     }
 
+    /// When all is done: bytes of a payload that are the hyper-latents', then those of each channel
+    /// group.
+    std::vector<std::uint64_t> group_bytes(std::size_t index = 0) const {
+        const std::uint64_t* bytes = nullptr;
+        check(cca_encoder_group_bytes(encoder_.get(), index, &bytes));
+        return {bytes, bytes + group_count_ + 1};
+    }
+
   private:
     using Handle = detail::Owned<cca_encoder, cca_encoder_free>;
     Handle encoder_;
+    std::size_t group_count_;
 };
 
 // ---- Hosts --------------------------------------------------------------------------------------
