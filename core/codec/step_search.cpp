@@ -15,6 +15,7 @@ constexpr double kSizeTolerance = 0.01;  // of the target
 constexpr double kNearSize = 0.005;      // not worth another trial
 constexpr double kPsnrTolerance = 0.05;  // dB
 constexpr double kNearPsnr = 0.02;       // likewise
+constexpr int kNeighbours = 4;           // to either side of the best step
 // How a level changes with a code, as photographs have it: before two trials tell.
 constexpr double kSizeSlope = -0.017;  // of the logarithm of bytes
 constexpr double kPsnrSlope = -0.06;   // dB
@@ -47,12 +48,34 @@ std::optional<QuantisationStep> StepSearch::next() const {
     const Trial& best = trials_[best_];
     const bool near = is_size() ? best.found <= target_.value && within(best, kNearSize)
                                 : within(best, kNearPsnr);
-    if (near || finest_ > coarsest_) {
+    if (near) {
         return std::nullopt;
+    }
+    if (finest_ > coarsest_) {
+        return neighbour();
     }
     const Trial& last = trials_.back();
     const int code = estimate(last.step.code(), last.found);
     return QuantisationStep(static_cast<std::int8_t>(std::clamp(code, finest_, coarsest_)));
+}
+
+// A step near the best one that was not tried. Sizes of small pictures do not fall with every step,
+// so that one of these may meet a target that lies between two others.
+std::optional<QuantisationStep> StepSearch::neighbour() const {
+    const Trial& best = trials_[best_];
+    if (meets(best) || finest_ == INT8_MIN || coarsest_ == INT8_MAX) {
+        return std::nullopt;
+    }
+    for (int distance = 1; distance <= kNeighbours; ++distance) {
+        for (const int code : {best.step.code() - distance, best.step.code() + distance}) {
+            const bool tried = std::ranges::any_of(
+                trials_, [&](const Trial& trial) { return trial.step.code() == code; });
+            if (!tried && code >= INT8_MIN && code <= INT8_MAX) {
+                return QuantisationStep(static_cast<std::int8_t>(code));
+            }
+        }
+    }
+    return std::nullopt;
 }
 
 bool StepSearch::add(QuantisationStep step, double found) {
@@ -72,7 +95,7 @@ bool StepSearch::add(QuantisationStep step, double found) {
 
 void StepSearch::require_met() const {
     const Trial& best = trials_.at(best_);
-    if (!within(best, is_size() ? kSizeTolerance : kPsnrTolerance)) {
+    if (!meets(best)) {
         throw TargetError("the target of " + describe(target_, target_.value) +
                           " cannot be met: the nearest is " + describe(target_, best.found) +
                           ", at quality " + to_text(quality_of_step(best.step), 1));
@@ -89,6 +112,10 @@ double StepSearch::distance(const Trial& trial) const {
     const double distance = std::fabs(trial.found - target_.value);
     const bool good = trial.found <= target_.value && within(trial, kSizeTolerance);
     return is_size() && !good ? distance + target_.value : distance;
+}
+
+bool StepSearch::meets(const Trial& trial) const {
+    return within(trial, is_size() ? kSizeTolerance : kPsnrTolerance);
 }
 
 bool StepSearch::within(const Trial& trial, double tolerance) const {

@@ -53,8 +53,10 @@ class StepSearch {
     };
 
     bool is_size() const noexcept { return target_.kind != Target::Kind::kPsnr; }
+    std::optional<QuantisationStep> neighbour() const;
     double level(double found) const;
     double distance(const Trial& trial) const;
+    bool meets(const Trial& trial) const;
     bool within(const Trial& trial, double tolerance) const;
     int estimate(int code, double found) const;
 

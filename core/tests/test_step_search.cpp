@@ -115,6 +115,15 @@ TEST_CASE("a target out of reach names the nearest that can be had") {
     CHECK(search({Kind::kPayloadBytes, 500}, flat).trials == 1);
 }
 
+TEST_CASE("sizes that do not fall with every step are met by a neighbour") {
+    // Every third step is 30 bytes off the others.
+    const Function uneven = [](int code) { return 1'000.0 - 4 * code + (code % 3 == 0 ? 30 : 0); };
+    for (double size = 700; size < 1'300; size += 3) {
+        CAPTURE(size);
+        CHECK(std::fabs(search({Kind::kFileBytes, size}, uneven).value - size) <= 0.01 * size);
+    }
+}
+
 TEST_CASE("functions that do not fall end the search as well") {
     const Function wild = [](int code) { return 1'000.0 + (code * 7919 % 613); };
     for (double size = 900; size < 1'700; size += 13) {
