@@ -19,20 +19,31 @@ from references import format_reference
 from references.prior_loop import run_prior
 from table_files import read_table_file
 
-STREAMS = ROOT / "tests" / "data" / "streams"
-HASHES: dict[str, dict[str, Any]] = json.loads((STREAMS / "hashes.json").read_text())
+ROOMS = {"": ROOT / "tests" / "data" / "streams"}
+ROOMS["steps"] = ROOMS[""] / "steps"
+"""Folders with a bundle, its streams, and hashes."""
+
+HASHES: dict[str, dict[str, dict[str, Any]]] = {
+    room: json.loads((folder / "hashes.json").read_text()) for room, folder in ROOMS.items()
+}
+NAMES = [pytest.param((room, name), id=name) for room in ROOMS for name in HASHES[room]]
 
 
 @pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return open_bundle(STREAMS / "model.bundle")
+def codecs() -> dict[tuple[str, str], Codec]:
+    """By engine and folder."""
+    found = {}
+    for engine in available_engines():
+        for room, folder in ROOMS.items():
+            codec = Codec(open_bundle(folder / "model.bundle"), open_engine(engine))
+            codec.check_engine()
+            found[engine, room] = codec
+    return found
 
 
-@pytest.fixture(scope="module", params=available_engines())
-def codec(request: pytest.FixtureRequest, bundle: Bundle) -> Codec:
-    codec = Codec(bundle, open_engine(request.param))
-    codec.check_engine()
-    return codec
+def read_stream(stored: tuple[str, str]) -> bytes:
+    room, name = stored
+    return (ROOMS[room] / f"{name}.cca").read_bytes()
 
 
 def sha256(values: NDArray[Any]) -> str:
@@ -63,8 +74,8 @@ class CoreDecoder:
 class SlowDecoder:
     """Written from docs/spec/format.md and docs/spec/bundle.md alone, container and tables too."""
 
-    def __init__(self, data: bytes) -> None:
-        sets = read_table_file((STREAMS / "model.bundle" / "tables.bin").read_bytes())
+    def __init__(self, bundle: Bundle, data: bytes) -> None:
+        sets = read_table_file((bundle.path / "tables.bin").read_bytes())
         rows = dict(zip(("gaussian", "z"), sets, strict=True))
         self.tables = {
             kind: [format_reference.Table(cdf, first) for first, cdf in rows[kind]] for kind in rows
@@ -99,7 +110,7 @@ def decode_latents(codec: Codec, data: bytes, decoder: EntropyDecoder) -> dict[s
         return symbols
 
     run = GraphRunner(bundle, engine).run
-    y_hat = run_prior(run, engine, bundle, z_symbols, code_group)
+    y_hat = run_prior(run, engine, bundle, z_symbols, code_group, info.step)
     decoder.finish()
     return {
         "z_symbols": sha256(z_symbols),
@@ -108,33 +119,45 @@ def decode_latents(codec: Codec, data: bytes, decoder: EntropyDecoder) -> dict[s
     }
 
 
-@pytest.mark.parametrize("name", HASHES)
-def test_a_stored_stream_decodes_to_the_same_latents(codec: Codec, name: str) -> None:
-    data = (STREAMS / f"{name}.cca").read_bytes()
-    for decoder in (CoreDecoder(codec.bundle, data), SlowDecoder(data)):
+@pytest.mark.parametrize("stored", NAMES)
+@pytest.mark.parametrize("engine", available_engines())
+def test_a_stored_stream_decodes_to_the_same_latents(
+    codecs: dict[tuple[str, str], Codec], engine: str, stored: tuple[str, str]
+) -> None:
+    room, name = stored
+    data, codec = read_stream(stored), codecs[engine, room]
+    for decoder in (CoreDecoder(codec.bundle, data), SlowDecoder(codec.bundle, data)):
         found = decode_latents(codec, data, decoder)
-        assert found == {key: HASHES[name][key] for key in found}
+        assert found == {key: HASHES[room][name][key] for key in found}
 
 
-@pytest.mark.parametrize("name", HASHES)
-def test_a_stored_stream_decodes_to_a_picture_with_its_metadata(codec: Codec, name: str) -> None:
-    picture = codec.decode_stream((STREAMS / f"{name}.cca").read_bytes()).picture
-    expected = HASHES[name]
+@pytest.mark.parametrize("stored", NAMES)
+@pytest.mark.parametrize("engine", available_engines())
+def test_a_stored_stream_decodes_to_a_picture_with_its_metadata(
+    codecs: dict[tuple[str, str], Codec], engine: str, stored: tuple[str, str]
+) -> None:
+    room, name = stored
+    picture = codecs[engine, room].decode_stream(read_stream(stored)).picture
+    expected = HASHES[room][name]
     assert picture.pixels.shape == (expected["height"], expected["width"], 3)
     icc = hashlib.sha256(picture.icc).hexdigest() if picture.icc else None
     assert (icc, picture.exif, picture.xmp) == (expected["icc"], None, None)
 
 
-@pytest.mark.parametrize("name", HASHES)
-def test_a_stored_stream_is_tied_to_its_model_alone(bundle: Bundle, name: str) -> None:
-    info, _ = parse_stream((STREAMS / f"{name}.cca").read_bytes())
+@pytest.mark.parametrize("stored", NAMES)
+def test_a_stored_stream_is_tied_to_its_model_alone(stored: tuple[str, str]) -> None:
+    info, _ = parse_stream(read_stream(stored))
     assert (info.entropy_mode, info.fingerprint) == ("exact", None)
-    assert info.model_id == bundle.model_id
+    assert info.model_id == open_bundle(ROOMS[stored[0]] / "model.bundle").model_id
 
 
 def test_all_kinds_of_streams_are_stored() -> None:
-    assert {path.stem for path in STREAMS.glob("*.cca")} == set(HASHES)
-    sizes = {(each["width"], each["height"]): each["icc"] is not None for each in HASHES.values()}
+    for room, folder in ROOMS.items():
+        assert {path.stem for path in folder.glob("*.cca")} == set(HASHES[room])
+    plain = HASHES[""].values()
+    sizes = {(each["width"], each["height"]): each["icc"] is not None for each in plain}
     assert sizes.items() >= {(64, 64): False, (100, 75): True, (1, 1): False}.items()
-    payloads = [parse_stream(path.read_bytes())[1] for path in STREAMS.glob("*.cca")]
+    payloads = [parse_stream(path.read_bytes())[1] for path in ROOMS[""].glob("*.cca")]
     assert {payload[0] & 1 for payload in payloads} == {0, 1}, "one lane and 64"
+    steps = {parse_stream(path.read_bytes())[0].step for path in ROOMS["steps"].glob("*.cca")}
+    assert steps == {-128, -59, 1, 77, 127}

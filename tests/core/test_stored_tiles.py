@@ -75,6 +75,24 @@ def test_a_slow_decoder_gets_the_same_latents(codec: Codec) -> None:
     assert [digest(y_hat) for y_hat in y_hats] == Y_HATS
 
 
+@pytest.mark.parametrize("engine", available_engines())
+def test_a_slow_decoder_gets_the_same_latents_at_another_step(engine: str) -> None:
+    room = STREAMS / "steps"
+    data = (room / "tiled" / "tiled-quality-73-150x100.cca").read_bytes()
+    codec = Codec(open_bundle(room / "model.bundle"), open_engine(engine))
+    assert codec.decode(data).shape == (100, 150, 3)
+    info, _ = parse_stream(data)
+    assert (info.step, len(info.tile_sizes)) == (-59, 6)
+    sets = read_table_file((room / "model.bundle" / "tables.bin").read_bytes())
+    tables = [[format_reference.Table(cdf, first) for first, cdf in rows] for rows in sets]
+    run = GraphRunner(codec.bundle, codec.engine).run
+    y_hats = [
+        digest(tile_reference.decode_tile(codec, run, tables, tile, 192, 128, info.step))
+        for tile in format_reference.parse(data).tiles
+    ]
+    assert y_hats == json.loads((room / "tiled" / "y_hat.json").read_text())
+
+
 def test_every_flipped_bit_and_every_truncation_is_noticed() -> None:
     for bit in range(8 * len(STREAM)):
         changed = bytearray(STREAM)
