@@ -3,7 +3,8 @@
     cca-export --ckpt examples/training/default.pth --entropy native -o native.bundle
     PYTHONPATH=tests python benchmarks/exact.py --native native.bundle
 
-Bytes are those of whole streams. Time is that of the whole prior loop on ONNX Runtime: both
+Bytes are those of whole streams, at quantisation steps that the default model was trained for.
+Time is that of the whole prior loop on ONNX Runtime: both
 models replay their own symbols of one picture, in turn, without the coder.
 """
 
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cca_core
 import cca_runtime
 import numpy as np
 from cca_engines import Tensor, open_engine
@@ -32,6 +34,8 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ("chelsea.png", "flower.jpg")
 GOLDEN = ("chelsea", "coffee", "astronaut")
 HEIGHT, WIDTH = 512, 768
+STEPS = (-59, 0, 59)
+"""Codes of quantisation steps: 0.41, 1 and 2.48."""
 
 
 def example_set() -> Iterator[tuple[str, Pixels]]:
@@ -43,20 +47,23 @@ def example_set() -> Iterator[tuple[str, Pixels]]:
             yield f"golden/{name}", golden["image"]
 
 
-def coded(codec: Codec, pixels: Pixels) -> tuple[int, float]:
+def coded(codec: Codec, pixels: Pixels, step: int) -> tuple[int, float]:
     """Bytes of the stream and the PSNR of what it decodes to."""
-    encoded = codec.encode_picture(pixels, reconstruct=True)
+    quality = cca_core.quality_of_step(step)
+    encoded = codec.encode_picture(pixels, reconstruct=True, quality=quality)
     assert encoded.reconstruction is not None
     return len(encoded.data), psnr(pixels, encoded.reconstruction)
 
 
-def print_rates(exact: Codec, native: Codec) -> None:
+def print_rates(exact: Codec, native: Codec, step: int) -> None:
+    """One row a picture, then the mean and the worst, at one quantisation step."""
+    print(f"\nStep {cca_core.quantisation_step(step):.2f}\n")
     print(f"{'picture':24}{'pixels':>9}{'native':>8}{'exact':>8}{'rate':>9}", end="")
     print(f"{'native':>12}{'exact':>11}{'PSNR':>12}")
     rates, differences = [], []
     for name, pixels in example_set():
         (before, quality_before), (after, quality_after) = (
-            coded(codec, pixels) for codec in (native, exact)
+            coded(codec, pixels, step) for codec in (native, exact)
         )
         rates.append(100 * (after / before - 1))
         differences.append(quality_after - quality_before)
@@ -135,8 +142,9 @@ def main() -> None:
     print(f"Python {platform.python_version()}, NumPy {np.__version__}, {processor}")
     print(f"models: exact {exact.bundle.model_id.hex()}, native {native.bundle.model_id.hex()}\n")
     print("Bytes of whole streams of pixels alone. A native stream holds 8 bytes more than an")
-    print("exact one, its engine's fingerprint; they are counted.\n")
-    print_rates(exact, native)
+    print("exact one, its engine's fingerprint; they are counted.")
+    for step in STEPS:
+        print_rates(exact, native, step)
     print(f"\nThe prior at {WIDTH}x{HEIGHT}, in turn, medians of {options.rounds}:\n")
     print_times(exact.bundle, native.bundle, options.rounds)
 

@@ -24,9 +24,11 @@ from cca_runtime.codec import Codec
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import Pixels, read_picture
 from cca_runtime.results import Encoded
-from exact import example_set
 from preview_series import Preview, draw_series
 
+EXAMPLES = [
+    Path(__file__).parent.parent / "examples" / name for name in ("chelsea.png", "flower.jpg")
+]
 QUALITIES = range(0, 101, 10)
 SIZES = (0.5, 0.8, 1.25, 2.0)
 """Targets, in sizes of the picture at the model's trained point."""
@@ -161,9 +163,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     codec = cca_runtime.load(options.model, options.engine)
-    pictures = [
-        (path.name, read_picture(path.read_bytes()).pixels) for path in options.pictures
-    ] or list(example_set())
+    paths = options.pictures or EXAMPLES
+    pictures = [(path.name, read_picture(path.read_bytes()).pixels) for path in paths]
     if options.preview_series is not None:
         draw_series(previews_of(codec, pictures[0][1])).save(options.preview_series)
         return

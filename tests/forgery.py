@@ -40,10 +40,12 @@ def put_file(bundle: Path, name: str, data: bytes) -> None:
 
 def model_id(manifest: dict[str, Any]) -> str:
     groups = len(manifest["architecture"]["group_sizes"])
-    lines = ["cca-model-2"]
+    lines = ["cca-model-1"]
     lines += [f"prior_{i} {manifest['graphs'][f'prior_{i}']['sha256']}" for i in range(groups + 1)]
     lines += [f"tables {manifest['tables']['sha256']}"]
-    lines += [f"smallest_scale {manifest['smallest_scale']}", ""]
+    if "smallest_scale" in manifest:
+        lines += [f"smallest_scale {manifest['smallest_scale']}"]
+    lines += [""]
     return hashlib.sha256("\n".join(lines).encode()).digest()[:8].hex()
 
 

@@ -11,6 +11,7 @@
 namespace cca {
 namespace {
 
+constexpr std::int64_t kOldestVersion = 4;
 constexpr std::int64_t kVersion = 5;
 constexpr std::int64_t kMaxChannels = 1 << 16;
 constexpr std::int64_t kMaxGraphBytes = (std::int64_t{1} << 31) - 1;
@@ -172,7 +173,9 @@ ConformanceCase get_case(const json::Value& entry, std::size_t prior_count) {
         result.latent_height = static_cast<std::uint32_t>(height);
         result.latent_width = static_cast<std::uint32_t>(width);
         result.fast = get<bool>(entry, "fast", "boolean");
-        result.step = static_cast<std::int8_t>(get_integer(entry, "step", INT8_MAX, INT8_MIN));
+        if (entry.find("step") != nullptr) {
+            result.step = static_cast<std::int8_t>(get_integer(entry, "step", INT8_MAX, INT8_MIN));
+        }
         const json::Value& digests = get_object(entry, "digests");
         for (std::size_t i = 0; i < prior_count; ++i) {
             const std::string graph = "prior_" + std::to_string(i);
@@ -327,14 +330,24 @@ bool get_exact(const json::Value& document) {
     return mode == "exact";
 }
 
+// What version 4 did not have.
+std::optional<std::uint32_t> get_smallest_scale(const json::Value& document) {
+    if (document.find("smallest_scale") == nullptr) {
+        return std::nullopt;
+    }
+    return static_cast<std::uint32_t>(
+        get_integer(document, "smallest_scale", kMaxSmallestScale, 0));
+}
+
 void check_version(const json::Value& document) {
     if (get_string(document, "format") != "cca-bundle") {
         throw BundleError("'format' is not 'cca-bundle'");
     }
     const auto version = get<std::int64_t>(document, "version", "integer");
-    if (version != kVersion) {
+    if (version < kOldestVersion || version > kVersion) {
         throw UnsupportedBundleError("bundle version " + std::to_string(version) +
-                                     " is not supported (knows " + std::to_string(kVersion) +
+                                     " is not supported (knows " + std::to_string(kOldestVersion) +
+                                     " and " + std::to_string(kVersion) +
                                      "): export the checkpoint again");
     }
 }
@@ -372,8 +385,10 @@ Manifest read(const json::Value& document) {
     Manifest manifest = read_coding(document);
     manifest.name = get_name(document);
     manifest.exact = get_exact(document);
-    manifest.smallest_scale =
-        static_cast<std::uint32_t>(get_integer(document, "smallest_scale", kMaxSmallestScale, 0));
+    manifest.smallest_scale = get_smallest_scale(document);
+    if (manifest.plan.takes_step != manifest.smallest_scale.has_value()) {
+        throw BundleError("'smallest_scale' and graphs that take a 'step' belong together");
+    }
     const json::Value& graphs = get_object(document, "graphs");
     add_graph_files(graphs, true, manifest.analysis);
     add_graph_files(graphs, true, manifest.synthesis);

@@ -22,13 +22,15 @@ void check_file(const BundleFile& file, BytesView content) {
 }
 
 Identifier identify_model(std::span<const NamedHash> priors, std::string_view tables_sha256,
-                          std::uint32_t smallest_scale) {
-    std::string text = "cca-model-2\n";
+                          std::optional<std::uint32_t> smallest_scale) {
+    std::string text = "cca-model-1\n";
     for (const NamedHash& prior : priors) {
         text += prior.name + " " + prior.sha256 + "\n";
     }
     text += "tables " + std::string(tables_sha256) + "\n";
-    text += "smallest_scale " + std::to_string(smallest_scale) + "\n";
+    if (smallest_scale) {
+        text += "smallest_scale " + std::to_string(*smallest_scale) + "\n";
+    }
     const Sha256 digest = sha256({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
     Identifier id;
     std::copy_n(digest.begin(), id.size(), id.begin());

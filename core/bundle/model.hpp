@@ -40,7 +40,7 @@ struct ConformanceCase {
     std::uint32_t batch;  ///< pictures coded at once
     std::uint32_t latent_height;
     std::uint32_t latent_width;
-    std::int8_t step;                  ///< quantisation step, as in a stream
+    std::int8_t step = 0;              ///< quantisation step, as in a stream
     bool fast;                         ///< it is run when an engine first meets the model
     std::vector<std::string> digests;  ///< SHA-256 of the outputs of prior_0 to prior_G
 };
@@ -58,10 +58,11 @@ struct Manifest {
     std::uint32_t latent_channels;
     std::uint32_t hyper_channels;
     std::vector<std::uint32_t> group_sizes;
-    std::uint32_t smallest_scale;  ///< from which graphs count scales: half places of the scale
-                                   ///< table below its first entry (choose_tables())
-    std::uint32_t widest_stage;    ///< channels of the transforms at a picture's full size, for
-                                   ///< estimates of memory; latent_channels if that is not said
+    /// From which graphs count scales, for choose_tables(): half places of the scale table below
+    /// its first entry. None if the model has one quantisation step alone.
+    std::optional<std::uint32_t> smallest_scale;
+    std::uint32_t widest_stage;  ///< channels of the transforms at a picture's full size, for
+                                 ///< estimates of memory; latent_channels if that is not said
     Graph analysis;
     std::vector<Graph> priors;  ///< prior_0 to prior_G
     Graph synthesis;
@@ -107,7 +108,7 @@ struct NamedHash {
 /// The model id of a bundle with these prior graphs, in the order in which they run
 /// (docs/spec/bundle.md, "Model id").
 Identifier identify_model(std::span<const NamedHash> priors, std::string_view tables_sha256,
-                          std::uint32_t smallest_scale);
+                          std::optional<std::uint32_t> smallest_scale);
 
 /// Throws BundleError unless `content` has the size and SHA-256 of `file` and, if that is a graph,
 /// check_graph() has nothing against it.

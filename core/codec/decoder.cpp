@@ -83,6 +83,11 @@ void check_stream(const Manifest& manifest, const StreamInfo& info,
                                  to_hex(manifest.model_id) +
                                  ": decode it with the bundle that made it");
     }
+    if (info.step != 0 && !manifest.smallest_scale) {
+        throw StreamError(
+            "invalid header: the model has one quantisation step alone, and the stream "
+            "another");
+    }
     const bool exact = !info.fingerprint;
     if (exact != manifest.exact) {
         throw ForeignStreamError(std::string("the stream's entropy mode is '") + mode_name(exact) +

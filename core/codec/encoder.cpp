@@ -24,6 +24,10 @@ StreamInfo describe(const Manifest& manifest, PictureView& picture, const Encode
             "a picture of " + std::to_string(picture.width) + "x" + std::to_string(picture.height) +
             " pixels cannot be coded: sides must be 1 to " + std::to_string(kMaxSide) + " pixels");
     }
+    if (!manifest.smallest_scale && (options.target || options.step != QuantisationStep())) {
+        throw std::invalid_argument("model '" + manifest.name +
+                                    "' has one quality alone: export its checkpoint again");
+    }
     if (!manifest.exact && !options.fingerprint) {
         throw std::invalid_argument("a model in native mode needs the engine's fingerprint");
     }

@@ -97,7 +97,7 @@ std::string make_graphs() {
 
 TinyBundle make_tiny_bundle(bool exact) {
     std::vector<std::uint8_t> tables = make_tables();
-    std::string identity = "cca-model-2\n";
+    std::string identity = "cca-model-1\n";
     std::string digests;
     for (int i = 0; i < kPriors; ++i) {
         const std::string name = "prior_" + std::to_string(i);

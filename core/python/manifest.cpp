@@ -69,7 +69,7 @@ void bind_manifest(nb::module_& module) {
     module.def(
         "model_id",
         [](const std::vector<std::pair<std::string, std::string>>& priors,
-           const std::string& tables, std::uint32_t smallest_scale) {
+           const std::string& tables, std::optional<std::uint32_t> smallest_scale) {
             std::vector<NamedHash> hashes;
             for (const auto& [name, sha256] : priors) {
                 hashes.push_back({name, sha256});
@@ -77,7 +77,7 @@ void bind_manifest(nb::module_& module) {
             const Identifier id = identify_model(hashes, tables, smallest_scale);
             return nb::bytes(id.data(), id.size());
         },
-        "priors"_a, "tables"_a, "smallest_scale"_a);
+        "priors"_a, "tables"_a, "smallest_scale"_a = nb::none());
     module.def(
         "read_manifest",
         [](nb::handle content) {

@@ -1,6 +1,7 @@
 // Quantisation steps for Python, and the tables that follow from them.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 
 #include <cstdint>
 #include <vector>
@@ -16,16 +17,16 @@ using namespace nb::literals;
 namespace cca::python {
 namespace {
 
-using Indexes = nb::ndarray<const std::uint8_t, nb::c_contig, nb::ndim<4>, nb::device::cpu>;
+using Indexes = nb::ndarray<const std::uint8_t, nb::c_contig, nb::ndim<1>, nb::device::cpu>;
 
-nb::object choose(const Indexes& indexes, std::int8_t step, std::uint32_t smallest_scale,
-                  std::size_t tables) {
+nb::object choose(const Indexes& indexes, std::int8_t step,
+                  std::optional<std::uint32_t> smallest_scale, std::size_t tables) {
     if (tables == 0) {
         throw std::invalid_argument("there are no tables to choose from");
     }
     return to_array(choose_tables({indexes.data(), indexes.size()}, smallest_scale,
                                   QuantisationStep(step), tables),
-                    {indexes.shape(0), indexes.shape(1), indexes.shape(2), indexes.shape(3)});
+                    {indexes.size()});
 }
 
 }  // namespace

@@ -21,6 +21,9 @@ Bytes sample_tables();
 /// @param mode    "exact" or "native".
 std::string sample_manifest(const Bytes& tables, const std::string& mode = "exact");
 
+/// The same of version 4, which had no quantisation steps.
+std::string one_step_manifest(const Bytes& tables);
+
 /// `text` with the first `from`, which must be there, replaced.
 std::string replaced(std::string text, std::string_view from, std::string_view to);
 

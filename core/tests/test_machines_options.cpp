@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "format/container.hpp"
 #include "machine_runs.hpp"
 
 using namespace cca::test;
@@ -264,4 +265,43 @@ TEST_CASE("results are there when every worker is done, and not before") {
     CHECK(groups == nullptr);
     CHECK(cca_decoder_groups(decoder.get(), 0, &groups, &count, &sizes) == CCA_OK);
     CHECK(count == 1);
+}
+
+TEST_CASE("a model with one quantisation step alone takes no other") {
+    const Bytes tables = sample_tables();
+    const std::string manifest = one_step_manifest(tables);
+    cca_model* opened = nullptr;
+    succeed(cca_model_open(view(manifest), view(tables), &opened));
+    const OwnedModel model(opened);
+    const Picture picture = make_picture(64, 64);
+    const cca_picture source = view(picture);
+    const auto create = [&](int step, cca_target target) {
+        cca_encode_options options = encode_options();
+        options.step = step;
+        options.target = target;
+        options.target_value = 1'000;
+        cca_encoder* encoder = nullptr;
+        const cca_status status = cca_encoder_create(model.get(), &source, 1, &options, &encoder);
+        const OwnedEncoderMachine owned(encoder);
+        return status;
+    };
+    CHECK(create(0, CCA_TARGET_NONE) == CCA_OK);
+    CHECK(create(1, CCA_TARGET_NONE) == CCA_ERROR_ARGUMENT);
+    CHECK(std::string(cca_last_error()).find("has one quality alone") != std::string::npos);
+    CHECK(create(0, CCA_TARGET_PSNR) == CCA_ERROR_ARGUMENT);
+
+    const Codec codec(sample_family());
+    cca_model_info info{};
+    succeed(cca_model_describe(model.get(), &info));
+    cca::StreamInfo header = cca::parse_stream(codec.stream_of(picture)).info;
+    std::ranges::copy(info.model_id, header.model_id.begin());
+    for (const std::int8_t step : {std::int8_t{0}, std::int8_t{1}}) {
+        header.step = step;
+        const Bytes stream = cca::write_stream(header, Bytes(100));
+        const cca_view bytes = view(stream);
+        cca_decoder* decoder = nullptr;
+        CHECK(cca_decoder_create(model.get(), &bytes, 1, nullptr, &decoder) ==
+              (step == 0 ? CCA_OK : CCA_ERROR_STREAM));
+        cca_decoder_free(decoder);
+    }
 }

@@ -111,7 +111,7 @@ TEST_CASE("what is wrong with a manifest is said") {
     refused("exact", "inexact", "'entropy_mode' is neither");
     refused("\"smallest_scale\": 3", "\"smallest_scale\": -1", "-1, which is not in 0..128");
     refused("\"smallest_scale\": 3", "\"smallest_scale\": 129", "129, which is not in 0..128");
-    refused("\"smallest_scale\"", "\"scale\"", "'smallest_scale' is missing");
+    refused("\"smallest_scale\"", "\"scale\"", "graphs that take a 'step' belong together");
     refused("\"smallest_scale\": 3", "\"smallest_scale\": 2", "'model_id' is not");
     refused("\"latent_channels\": 5", "\"latent_channels\": -5", "'latent_channels' is -5");
     refused("\"hyper_channels\": 2", "\"hyper_channels\": 65537", "'hyper_channels' is 65537");
@@ -144,7 +144,7 @@ TEST_CASE("what is wrong with conformance cases is said") {
     refused("\"cases\": [{", "\"cases\": [7, {", "'name' is missing");
     refused("\"fast\": true", "\"fast\": false", "no conformance case is marked fast");
     refused("\"step\": -3", "\"step\": -129", "'step' is -129, which is not in -128..127");
-    refused("\"step\": -3", "\"stop\": -3", "'step' is missing");
+    refused("\"step\": -3", "\"step\": 1.5", "'step' is missing or is no integer");
     refused("\"fast\": true", "\"fast\": 1", "conformance case 'case-1': 'fast' is missing");
     for (const char* name : {"", "../x", "A", "a b", "01234567890123456789012345678901234567890"}) {
         refused("case-1", name, "unusable name of a conformance case");
@@ -185,7 +185,19 @@ TEST_CASE("what is wrong with 'coding' is said") {
             "'positions' is missing or is no string");
 }
 
+TEST_CASE("a bundle of version 4 has one quantisation step alone") {
+    const Manifest manifest = parse(test::one_step_manifest(kTables));
+    CHECK_FALSE(manifest.smallest_scale);
+    CHECK_FALSE(manifest.plan.takes_step);
+    CHECK(manifest.conformance->cases.front().step == 0);
+    CHECK_THROWS_WITH_AS(parse(replaced(test::one_step_manifest(kTables), "\"format\"",
+                                        "\"smallest_scale\": 3, \"format\"")),
+                         doctest::Contains("belong together"), BundleError);
+}
+
 TEST_CASE("another version of the bundle is a case of its own") {
+    CHECK_THROWS_WITH_AS(parse(replaced(kManifest, "\"version\": 5", "\"version\": 6")),
+                         doctest::Contains("knows 4 and 5"), UnsupportedBundleError);
     CHECK_THROWS_WITH_AS(parse(replaced(kManifest, "\"version\": 5", "\"version\": 1")),
                          doctest::Contains("export the checkpoint again"), UnsupportedBundleError);
 }

@@ -108,4 +108,8 @@ TEST_CASE("tables follow scales that are divided by the step") {
                          "a graph's table indexes cannot be used: 130 is more than 129",
                          BundleError);
     CHECK(choose_tables(std::vector<std::uint8_t>{255}, 0, {}, 1024).front() == 128);
+    // Of a model with one step alone: the tables themselves.
+    const std::vector<std::uint8_t> few{0, 1, 2, 63};
+    CHECK(choose_tables(few, std::nullopt, {}, 64) == few);
+    CHECK_THROWS_AS(static_cast<void>(choose_tables(few, std::nullopt, {}, 63)), BundleError);
 }

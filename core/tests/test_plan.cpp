@@ -58,7 +58,6 @@ TEST_CASE("a plan follows from the manifest") {
     CHECK(plan.passes[2].outputs[0].rows->count == 3);
     CHECK_FALSE(parse(checkerboard_family()).plan.takes_averages);
     CHECK(plan.takes_step);
-    CHECK_FALSE(parse(checkerboard_family()).plan.takes_step);
 }
 
 TEST_CASE("a group in two passes is one group") {

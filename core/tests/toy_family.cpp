@@ -1,5 +1,6 @@
 #include "toy_family.hpp"
 
+#include <algorithm>
 #include <sstream>
 
 #include "bundle/sha256.hpp"
@@ -161,7 +162,7 @@ ToyFamily checkerboard_family() {
           latents_port("indexes", CCA_UINT8, 2)}},
         {"prior_1",
          {latents_port("context", CCA_FLOAT32, 4), latents_port("previous_means", CCA_FLOAT32, 2),
-          symbols_port(2)},
+          symbols_port(2), step_port()},
          {y_hat_port("y_hat", 2), latents_port("means", CCA_FLOAT32, 3),
           latents_port("indexes", CCA_UINT8, 3)}},
         {"prior_2",
@@ -169,26 +170,41 @@ ToyFamily checkerboard_family() {
           symbols_port(3), y_hat_port("previous_y_hat", 2)},
          {latents_port("means", CCA_FLOAT32, 3), latents_port("indexes", CCA_UINT8, 3)}},
         {"prior_3",
-         {latents_port("previous_means", CCA_FLOAT32, 3), symbols_port(3)},
+         {latents_port("previous_means", CCA_FLOAT32, 3), symbols_port(3), step_port()},
          {y_hat_port("y_hat", 3)}},
     };
     family.coding = {{2, ""}, {3, "even"}, {3, "odd"}, {}};
     return family;
 }
 
+namespace {
+
+bool takes_step(const ToyFamily& family) {
+    return std::ranges::any_of(family.priors, [](const ToyGraph& prior) {
+        return std::ranges::any_of(prior.inputs,
+                                   [](const ToyPort& port) { return port.name == "step"; });
+    });
+}
+
+}  // namespace
+
 std::string toy_manifest(const ToyFamily& family, const Bytes& tables, const std::string& mode) {
     const std::string tables_hash = to_hex(sha256(tables));
     std::ostringstream identity;
-    identity << "cca-model-2\n";
+    identity << "cca-model-1\n";
     for (const ToyGraph& prior : family.priors) {
         identity << prior.name << ' ' << hash(graph_file(prior.name)) << '\n';
     }
-    identity << "tables " << tables_hash << "\nsmallest_scale " << kToySmallestScale << '\n';
+    identity << "tables " << tables_hash << '\n';
+    if (takes_step(family)) {
+        identity << "smallest_scale " << kToySmallestScale << '\n';
+    }
+    const std::string smallest_scale = ", \"smallest_scale\": " + std::to_string(kToySmallestScale);
     std::ostringstream text;
     text << R"({"format": "cca-bundle", "version": 5, "name": ")" << family.name << R"(",
  "model_id": ")"
-         << hash(identity.str()).substr(0, 16) << R"(", "entropy_mode": ")" << mode
-         << R"(", "smallest_scale": )" << kToySmallestScale << R"(,
+         << hash(identity.str()).substr(0, 16) << R"(", "entropy_mode": ")" << mode << "\""
+         << (takes_step(family) ? smallest_scale : "") << R"(,
  "architecture": {"latent_channels": )"
          << family.latent_channels << R"(, "hyper_channels": )" << family.hyper_channels << R"(},
  "kmac_per_pixel": {"encode": 20.5e0, "decode": -0.25},

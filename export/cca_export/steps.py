@@ -50,6 +50,7 @@ def smallest_scale(finest: float) -> int:
 
 def table_indexes(indexes: NDArray[np.uint8], step: int, smallest: int) -> NDArray[np.uint8]:
     """The table of each symbol (`cca_core.choose_tables`), 0 to 63, for `smallest_scale`."""
-    return cca_core.choose_tables(
-        np.ascontiguousarray(indexes), step=step, smallest_scale=smallest, tables=SCALES
+    chosen = cca_core.choose_tables(
+        indexes.ravel(), step=step, smallest_scale=smallest, tables=SCALES
     )
+    return chosen.reshape(indexes.shape)

@@ -40,7 +40,7 @@ class Bundle:
     group_sizes: list[int]
     latent_channels: int
     hyper_channels: int
-    smallest_scale: int
+    smallest_scale: int | None
     """Half places below the first of the tables from which the graphs count scales."""
     graphs: Mapping[str, BundleFile]
     half_graphs: Mapping[str, BundleFile]

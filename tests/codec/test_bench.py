@@ -78,9 +78,9 @@ def test_every_second_has_its_stage(
     # y_hat, for its digest, when all graphs are under way.
     encode = {"analysis": 1.25, **dict.fromkeys(PRIORS[:-1], 1.25), PRIORS[-1]: 1.125}
     decode = {**dict.fromkeys(PRIORS[:-1], 1.125), PRIORS[-1]: 1, "synthesis": 1.25}
-    # What is sent: the averages' factors, hyper-latent symbols, the groups'; and the image.
-    assert measured.encode == [{**encode, **idle, "transfer": (3 + GROUPS) * 0.0625}] * 2
-    assert measured.decode == [{**decode, **idle, "transfer": (2 + GROUPS) * 0.0625}] * 2
+    # What is sent: the averages' factors, the step, hyper-latent symbols, the groups'; the image.
+    assert measured.encode == [{**encode, **idle, "transfer": (4 + GROUPS) * 0.0625}] * 2
+    assert measured.decode == [{**decode, **idle, "transfer": (3 + GROUPS) * 0.0625}] * 2
 
 
 def test_the_report_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

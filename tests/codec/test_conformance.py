@@ -336,7 +336,12 @@ def test_conformance_inputs_cover_what_a_stream_can_hold() -> None:
         assert (step, *symbol_range(step)) in ends, "all that a stream of this step can hold"
     for step, low, high in ends:
         assert symbol_range(step)[0] <= low <= high <= symbol_range(step)[1]
-    widest = max(range(-128, 128), key=lambda step: -numerator(step) * symbol_range(step)[0])
+
+    def reach(step: int) -> float:
+        """Of a symbol's distance and a residual prediction, in units of 2^-7."""
+        return numerator(step) * (0.5 - symbol_range(step)[0])
+
+    widest = max(range(-128, 128), key=reach)
     assert (widest, *symbol_range(widest)) in ends
     assert len({case.step for case in cases if case.fast}) == 4
     batches = [case for case in cases if len(case.symbols) == 3]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import cca_core
 import numpy as np
 import pytest
 from cca_core import parse_stream
+from cca_engines.onnxruntime import OnnxRuntimeEngine
 from cca_runtime import BadInputError, Encoded
 from cca_runtime.codec import Codec
+from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import Picture, Pixels
 from numpy.typing import NDArray
@@ -20,6 +23,12 @@ from references.quantisation_steps import numerator
 
 CODES = range(-128, 128)
 STEPS = (-128, -61, -3, 0, 5, 64, 127)
+
+
+class BatchingEngine(OnnxRuntimeEngine):
+    """The default engine, as if it were faster at three pictures at once."""
+
+    capabilities = replace(OnnxRuntimeEngine.capabilities, batch=3)
 
 
 def quality_of(code: int) -> float:
@@ -102,33 +111,36 @@ def test_group_bytes_are_the_payloads(default_codec: Codec, picture: Pixels) -> 
         assert all(count >= 0 for count in encoded.group_bytes)
         assert sum(encoded.group_bytes) == payload_bytes(encoded.data)
         assert codec.decode_stream(encoded.data).group_bytes == encoded.group_bytes
+        assert codec.group_bytes(encoded.data) == encoded.group_bytes
 
 
-def best(values: Mapping[int, float], asked: float, tolerance: float) -> set[int]:
-    """The steps that meet a target of size: the largest not above it, or else the least above."""
-    below = {code: value for code, value in values.items() if asked - tolerance <= value <= asked}
-    above = {code: value for code, value in values.items() if asked < value <= asked + tolerance}
-    found = max(below.values()) if below else min(above.values()) if above else None
-    return {code for code, value in values.items() if value == found}
+def best(sizes: Mapping[int, int], asked: int) -> int | None:
+    """The size that meets a target: the largest not above it, or else the least above."""
+    below = [size for size in sizes.values() if 0.99 * asked <= size <= asked]
+    above = [size for size in sizes.values() if asked < size <= 1.01 * asked]
+    return max(below) if below else min(above) if above else None
 
 
 def test_targets_of_size_are_met_as_a_full_search_meets_them(
     default_codec: Codec, picture: Pixels, every: Mapping[int, bytes]
 ) -> None:
     sizes = {code: len(data) for code, data in every.items()}
-    met = 0
-    for asked in np.geomspace(1.02 * min(sizes.values()), max(sizes.values()), 12).astype(int):
-        fitting = best(sizes, asked, 0.01 * asked)
-        if not fitting:
-            with pytest.raises(BadInputError, match="nearest"):
-                default_codec.encode(picture, target_size=int(asked))
+    found, trials = [], []
+    for asked in np.geomspace(200, max(sizes.values()), 30).astype(int).tolist():
+        if best(sizes, asked) is None:
+            with pytest.raises(BadInputError, match="the nearest is"):
+                default_codec.encode(picture, target_size=asked)
             continue
-        met += 1
-        encoded = default_codec.encode_picture(picture, target_size=int(asked))
-        assert encoded.info.step in fitting
+        encoded = default_codec.encode_picture(picture, target_size=asked)
         assert encoded.data == every[encoded.info.step]
-        assert 1 <= encoded.trials <= 12
-    assert met >= 8
+        assert 0.99 * asked <= len(encoded.data) <= 1.01 * asked
+        found.append(len(encoded.data) == best(sizes, asked))
+        trials.append(encoded.trials)
+    assert len(found) >= 20
+    # Where neighbours are in the wrong order, the next best is found.
+    assert np.mean(found) > 0.8
+    assert max(trials) <= 8
+    assert np.mean(trials) < 5.5
 
 
 def test_targets_of_bpp_leave_metadata_out(
@@ -139,7 +151,8 @@ def test_targets_of_bpp_leave_metadata_out(
     asked = 8 * sizes[20] / pixels
     for source in (picture, Picture(picture, icc=b"i" * 3000)):
         encoded = default_codec.encode_picture(source, target_bpp=asked)
-        assert encoded.info.step in best(sizes, sizes[20], 0.01 * sizes[20])
+        size = len(encoded.data) - len(encoded.info.icc or b"")
+        assert abs(size - sizes[20]) <= 0.01 * sizes[20]
 
 
 def test_targets_of_size_are_of_the_file(
@@ -187,16 +200,12 @@ def test_targets_out_of_reach_name_the_nearest(
     assert f"the nearest is {len(every[nearest])} bytes" in message
 
 
-@pytest.mark.parametrize("asked", [5.0, 70.0])
+@pytest.mark.parametrize(("asked", "nearest"), [(5.0, 127), (70.0, -128)])
 def test_decibels_out_of_reach_name_the_nearest(
-    default_codec: Codec, picture: Pixels, psnrs: Mapping[int, float], asked: float
+    default_codec: Codec, picture: Pixels, psnrs: Mapping[int, float], asked: float, nearest: int
 ) -> None:
-    with pytest.raises(BadInputError) as caught:
+    with pytest.raises(BadInputError, match=f"the nearest is {psnrs[nearest]:.2f} dB"):
         default_codec.encode(picture, target_psnr=asked)
-    nearest = min(psnrs.values(), key=lambda value: abs(value - asked))
-    named = re.search(r"nearest is (\d+\.\d+) dB", str(caught.value))
-    assert named is not None, str(caught.value)
-    assert float(named[1]) == pytest.approx(nearest, abs=0.05)
 
 
 def test_a_target_smaller_than_header_and_metadata_says_what_they_take(
@@ -212,11 +221,20 @@ def test_a_target_smaller_than_header_and_metadata_says_what_they_take(
 
 
 def test_pictures_of_a_list_have_steps_of_their_own_with_a_target(
-    default_codec: Codec, chelsea: NDArray[np.uint8]
+    default_codec: Codec, chelsea: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    codec = Codec(default_codec.bundle, BatchingEngine(threads=1, optimisation="all"))
+    batches: list[int] = []
+
+    def watched(model: cca_core.Model, own: list[Any], **options: Any) -> Any:
+        batches.append(len(own))
+        return cca_core.EncoderMachine(model, own, **options)
+
+    monkeypatch.setattr("cca_runtime.codec.EncoderMachine", watched)
     pictures = [np.ascontiguousarray(chelsea[y : y + 64, :128]) for y in (0, 64, 128)]
     pictures.append(np.zeros((64, 128, 3), np.uint8))  # it cannot have so many bytes
-    results = list(default_codec.encode_each(pictures, target_size=900))
+    results = list(codec.encode_each(pictures, target_size=900))
+    assert batches == [1] * 4
     assert isinstance(results[-1], BadInputError)
     steps = set()
     for result in results[:-1]:
@@ -227,14 +245,25 @@ def test_pictures_of_a_list_have_steps_of_their_own_with_a_target(
 
 
 def test_streams_of_several_steps_go_through_a_list(
-    default_codec: Codec, picture: Pixels, every: Mapping[int, bytes]
+    default_codec: Codec,
+    picture: Pixels,
+    every: Mapping[int, bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    codes = [0, 0, 40, -40, -40, 40, 127, 127, 0]
-    streams = [every[code] for code in codes]
-    restored = default_codec.decode(streams)
+    codec = Codec(default_codec.bundle, BatchingEngine(threads=1, optimisation="all"))
+    streams = [every[code] for code in (0, 0, 40, -40, -40, -40, 127, 127, 0)]
+    batches: list[list[int]] = []
+
+    def watched(model: cca_core.Model, own: list[bytes], **options: Any) -> Any:
+        batches.append([parse_stream(data)[0].step for data in own])
+        return cca_core.DecoderMachine(model, own, **options)
+
+    monkeypatch.setattr("cca_runtime.codec.DecoderMachine", watched)
+    restored = codec.decode(streams)
+    assert sorted(batches) == [[-40, -40, -40], [0], [0, 0], [40], [127, 127]]
     for stream, pixels in zip(streams, restored, strict=True):
-        np.testing.assert_array_equal(pixels, default_codec.decode(stream))
-    assert default_codec.encode([picture] * 3, quality=quality_of(40)) == [every[40]] * 3
+        np.testing.assert_allclose(pixels, default_codec.decode(stream), atol=1)
+    assert codec.encode([picture] * 3, quality=quality_of(40)) == [every[40]] * 3
 
 
 def test_tiles_share_a_step_and_meet_targets(default_codec: Codec, chelsea: Pixels) -> None:
@@ -266,19 +295,30 @@ def test_native_models_have_qualities_as_well(native_codec: Codec, picture: Pixe
     assert abs(len(native_codec.encode(picture, target_size=target)) - target) <= 0.01 * target
 
 
-def test_analysis_runs_once_for_all_trials(
-    default_codec: Codec, picture: Pixels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from cca_runtime.graph_runner import GraphRunner
-
-    ran: list[str] = []
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the graphs that run from now on."""
+    names: list[str] = []
     run = GraphRunner.run
 
     def spy(self: GraphRunner, name: str, *rest: Any) -> Any:
-        ran.append(name)
+        names.append(name)
         return run(self, name, *rest)
 
     monkeypatch.setattr(GraphRunner, "run", spy)
+    return names
+
+
+def test_bytes_of_groups_take_no_synthesis(
+    default_codec: Codec, every: Mapping[int, bytes], ran: list[str]
+) -> None:
+    default_codec.group_bytes(every[0])
+    assert ran == default_codec.bundle.prior_graphs
+
+
+def test_analysis_runs_once_for_all_trials(
+    default_codec: Codec, picture: Pixels, ran: list[str]
+) -> None:
     size = len(default_codec.encode(picture, quality=61))
     ran.clear()
     encoded = default_codec.encode_picture(picture, target_size=size)

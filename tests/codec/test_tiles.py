@@ -436,7 +436,7 @@ def test_the_analysis_sees_parts_of_the_padded_picture(
     padded_height, padded_width, _ = pad(pixels, padding).shape
     machine = cca_core.EncoderMachine(model, [(pixels, None, None, None)], tile_side=side)
     host = ZeroHost()
-    info, _, _ = finish(machine, host)
+    info, *_ = finish(machine, host)
     tiling = choose_tiling(padded_width, padded_height, side)
     assert info.tiling == tiling
     boxes = [Box(0, 0, padded_width, padded_height)]
@@ -451,9 +451,9 @@ def test_the_analysis_sees_parts_of_the_padded_picture(
 def test_windows_are_blended_as_the_page_says(model: cca_core.Model) -> None:
     picture = (np.zeros((192, 256, 3), np.uint8), None, None, None)
     machine = cca_core.EncoderMachine(model, [picture], tile_side=64)
-    _, stream, _ = finish(machine, ZeroHost())
+    _, stream, *_ = finish(machine, ZeroHost())
     host = ZeroHost()
-    _, pixels = finish(cca_core.DecoderMachine(model, [stream]), host)
+    _, pixels, *_ = finish(cca_core.DecoderMachine(model, [stream]), host)
     grid = Grid(256, 192, Tiling(64, 64, 1, 1))
     windows = {}
     for number, seen in enumerate(host.windows):

@@ -71,7 +71,7 @@ def test_a_slow_decoder_gets_the_same_latents(codec: Codec) -> None:
     tables = [[format_reference.Table(cdf, first) for first, cdf in rows] for rows in sets]
     run = GraphRunner(codec.bundle, codec.engine).run
     tiles = format_reference.parse(STREAM).tiles
-    y_hats = [tile_reference.decode_tile(codec, run, tables, tile, 192, 128) for tile in tiles]
+    y_hats = [tile_reference.decode_tile(codec, run, tables, tile, 192, 128, 0) for tile in tiles]
     assert [digest(y_hat) for y_hat in y_hats] == Y_HATS
 
 

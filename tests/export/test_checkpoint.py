@@ -217,26 +217,25 @@ def refusal(file: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0.0, "0.0"),
-        (-0.5, "-0.5"),
-        (1.5, "1.5"),
-        (float("nan"), "nan"),
-        (float("inf"), "inf"),
-        (1, "of type int"),
-        (10**5000, "of type int"),
-        (True, "of type bool"),
-        (None, "of type NoneType"),
-        ("0.4\x1b[2J" * 1000, "of type str"),
-        ([0.4], "of type list"),
-        (torch.tensor(0.4), "of type Tensor"),
-    ],
-)
-def test_a_finest_step_that_is_none_is_refused(
-    state: State, save: Save, value: object, shown: str
-) -> None:
+NO_STEPS: dict[str, tuple[object, str]] = {
+    "zero": (0.0, "0.0"),
+    "negative": (-0.5, "-0.5"),
+    "large": (1.5, "1.5"),
+    "not a number": (float("nan"), "nan"),
+    "infinite": (float("inf"), "inf"),
+    "integer": (1, "of type int"),
+    "long integer": (10**400, "of type int"),
+    "truth": (True, "of type bool"),
+    "nothing": (None, "of type NoneType"),
+    "text": ("0.4\x1b[2J" * 1000, "of type str"),
+    "list": ([0.4], "of type list"),
+    "tensor": (torch.tensor(0.4), "of type Tensor"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_STEPS)
+def test_a_finest_step_that_is_none_is_refused(state: State, save: Save, kind: str) -> None:
+    value, shown = NO_STEPS[kind]
     message = refusal(save({"state_dict": state, "finest_step": value}))
     assert f"its finest_step is {shown}, not a float above 0 and up to 1: give" in message
 

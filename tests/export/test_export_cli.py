@@ -23,8 +23,10 @@ from cca_export import exporter
 from cca_export.bundle_writer import new_bundle
 from cca_export.cli import main
 from cca_export.exact import export as exact_export
+from cca_export.graphs import CodecGraph
 from forgery import unloadable_graph
 from full_size_checkpoint import random_network
+from PIL import Image
 from table_files import read_table_file
 from tiny_networks import tiny_architecture
 
@@ -116,7 +118,7 @@ def test_manifest_describes_inputs_and_outputs(export: Export) -> None:
 
 def test_model_id_covers_what_symbols_depend_on(export: Export) -> None:
     graphs, tables = export.manifest["graphs"], export.manifest["tables"]
-    text = "cca-model-2\n"
+    text = "cca-model-1\n"
     for i in range(len(GROUP_SIZES) + 1):
         text += f"prior_{i} {graphs[f'prior_{i}']['sha256']}\n"
     text += f"tables {tables['sha256']}\nsmallest_scale 0\n"
@@ -189,29 +191,43 @@ def test_a_native_bundle_has_no_exactness(
     assert "Exact" not in capsys.readouterr().out
 
 
-def finest(
-    checkpoint: Path, bundle: Path, *options: object, step: float | None
-) -> tuple[int, list[int]]:
-    """What comes of a checkpoint that says `finest_step`: `smallest_scale`, and `indexes`' ends."""
+@pytest.mark.parametrize(
+    ("said", "options", "smallest_scale"),
+    [
+        (None, [], 0),
+        (0.4, [], 15),
+        (0.4, ["--finest-step=1"], 0),
+        (None, ["--finest-step=1e-300"], 128),
+    ],
+)
+def test_a_model_says_how_small_its_scales_get(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: float | None,
+    options: list[str],
+    smallest_scale: int,
+) -> None:
+    """0.4 of 0.11 lies 14.9 half places below it."""
+    thresholds = []
+
+    def model(graph: CodecGraph) -> bytes:
+        if graph.name == "prior_0":
+            thresholds.append(len(graph.module.get_buffer("group.index.thresholds")))
+        return unloadable_graph()
+
+    monkeypatch.setattr(exporter, "onnx_model", model)
+    monkeypatch.setattr(exporter, "check_graph", lambda *_: [])
     state = torch.load(checkpoint, weights_only=True)["state_dict"]
-    beside = {} if step is None else {"finest_step": step}
-    torch.save({"state_dict": state, **beside}, bundle.with_suffix(".pth"))
-    files = ["--ckpt", str(bundle.with_suffix(".pth")), "-o", str(bundle), "--entropy", "native"]
-    assert main([*files, *map(str, options)]) == 0
-    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
-    graph = onnx.load(bundle / "graphs" / "prior_0.onnx").graph
-    tables = [
-        onnx.numpy_helper.to_array(each) for each in graph.initializer if "thresholds" in each.name
-    ]
-    return manifest["smallest_scale"], [len(table) for table in tables]
-
-
-def test_a_model_says_how_small_its_scales_get(checkpoint: Path, tmp_path: Path) -> None:
-    """0.11 0.4 lies 14.9 half places below 0.11, and there is no step finer than 0.14."""
-    assert finest(checkpoint, tmp_path / "a", step=None) == (0, [126])
-    assert finest(checkpoint, tmp_path / "b", step=0.4) == (15, [141])
-    assert finest(checkpoint, tmp_path / "c", "--finest-step", 1, step=0.4) == (0, [126])
-    assert finest(checkpoint, tmp_path / "d", "--finest-step", 1e-300, step=None) == (128, [254])
+    beside = {} if said is None else {"finest_step": said}
+    torch.save({"state_dict": state, **beside}, tmp_path / "tiny.pth")
+    Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    files = ["--ckpt", str(tmp_path / "tiny.pth"), "-o", str(tmp_path / "b")]
+    picture = ["--check", str(tmp_path / "black.png")]
+    assert main([*files, *picture, "--entropy", "native", *options]) == 0
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["smallest_scale"] == smallest_scale
+    assert thresholds == [smallest_scale + 126]
 
 
 @pytest.mark.parametrize("text", ["0", "-0.5", "1.01", "nan", "inf", "", "half", "1e999"])

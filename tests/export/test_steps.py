@@ -28,7 +28,7 @@ def test_steps_and_symbols_are_those_of_the_specification() -> None:
 
 @pytest.mark.parametrize("smallest_scale", [0, 15, 128])
 def test_tables_are_those_of_the_specification(smallest_scale: int) -> None:
-    indexes = np.arange(smallest_scale + 127, dtype=np.uint8)
+    indexes = np.arange(smallest_scale + 127, dtype=np.uint8)[None, None, None]
     for code in CODES:
         found = steps.table_indexes(indexes, code, smallest_scale)
         np.testing.assert_array_equal(found, table_indexes(indexes, smallest_scale, code))

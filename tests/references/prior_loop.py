@@ -91,7 +91,7 @@ def run_prior(
     first = 0
     for group, size in enumerate(group_sizes):
         places = engine.to_host(state["indexes"])
-        indexes = table_indexes(places, bundle.manifest["smallest_scale"], step)
+        indexes = table_indexes(places, bundle.manifest.get("smallest_scale"), step)
         symbols = code_group(group, indexes, state["means"])
         inputs = {
             "previous_means": state["means"],

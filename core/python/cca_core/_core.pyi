@@ -112,12 +112,12 @@ def quality_of_step(code: int) -> float:
     """The quality of a `step`."""
 
 def choose_tables(
-    indexes: NDArray[np.uint8], *, step: int, smallest_scale: int, tables: int
+    indexes: NDArray[np.uint8], *, step: int, smallest_scale: int | None, tables: int
 ) -> NDArray[np.uint8]:
     """The entropy table of each symbol.
 
     Args:
-        indexes: Scales as a graph gives them, uint8 [N, C, h, w].
+        indexes: Scales as a graph gives them, uint8 [n].
         step: Of the stream.
         smallest_scale: Of the manifest.
         tables: How many there are.
@@ -721,7 +721,7 @@ class Manifest:
         hyper_channels: Z, 1 to 65,536.
         group_sizes: Channels of each group.
         smallest_scale: Half places below the first entry of the scale table from which graphs
-            count scales, 0 to 128.
+            count scales, 0 to 128; None if the model has one quantisation step alone.
         widest_stage: Channels of the transforms at a picture's full size, for estimates of memory.
         analysis: The analysis transform.
         priors: `prior_0` to `prior_G`.
@@ -743,7 +743,7 @@ class Manifest:
     @property
     def group_sizes(self) -> list[int]: ...
     @property
-    def smallest_scale(self) -> int: ...
+    def smallest_scale(self) -> int | None: ...
     @property
     def widest_stage(self) -> int: ...
     @property
@@ -757,7 +757,9 @@ class Manifest:
     @property
     def conformance(self) -> Conformance | None: ...
 
-def model_id(priors: Sequence[tuple[str, str]], tables: str, smallest_scale: int) -> bytes:
+def model_id(
+    priors: Sequence[tuple[str, str]], tables: str, smallest_scale: int | None = None
+) -> bytes:
     """The model id of a bundle (docs/spec/bundle.md, "Model id"), 8 bytes.
 
     Args:
