@@ -13,6 +13,9 @@
 namespace cca {
 namespace {
 
+constexpr const char* kNothingToShow =
+    "the file is cut short before anything of the picture can be shown";
+
 const char* mode_name(bool exact) {
     return exact ? "exact" : "native";
 }
@@ -141,7 +144,14 @@ DecoderMachine::DecoderMachine(const ModelView& model, std::vector<ParsedStream>
     // First of all: payloads too small for their parts cost no memory and no graph runs.
     if (grid_.whole()) {
         for (const BytesView payload : payloads_) {
-            check_room(model_, hyper_size(grid_.picture()), payload);
+            try {
+                check_room(model_, hyper_size(grid_.picture()), payload);
+            } catch (const StreamError&) {
+                if (payload_of(0).extent == Decoder::Extent::kCutShort) {
+                    throw StreamError(kNothingToShow);
+                }
+                throw;
+            }
         }
         return;
     }
@@ -243,7 +253,7 @@ Steps DecoderMachine::decode_part(const Part& part, std::uint32_t tile, Slots& s
     PartDecoder decoder(model_, part, payloads, options_.groups);
     const std::vector<std::int32_t> z_symbols = decoder.pull_hyper();
     if (grid_.whole() && decoder.groups(0) == PartDecoder::kNothing) {
-        throw StreamError("the file is cut short before anything of the picture can be shown");
+        throw StreamError(kNothingToShow);
     }
     co_await run_prior(*model_.manifest, slots, part, z_symbols, decoder, y_hat);
     decoder.finish();

@@ -191,7 +191,8 @@ void seed_machines(const Seeds& seeds) {
         // Each kind of target, for a size or PSNR that there is.
         for (const std::uint8_t target : {4, 5, 6}) {
             seeds.add("target-" + std::to_string(target) + "-" + name,
-                      {1, 199, 130, 0, 0, 1, 0, 0, 0, target, 1, step, step});
+                      {1, 199, 130, 0, 0, 1, 0, 0, 0, target, 1, step,
+                       static_cast<std::uint8_t>(target == 6 ? 0 : step)});
         }
         // Cut behind the header, and previewed.
         seeds.add("cut-" + name, {1, 199, 130, 0, 0, 1, 0, 0, step, 0, 0, 0, 1, 70, 0, 0, 0, 0, 1});

@@ -168,6 +168,21 @@ TEST_CASE("a file that is cut anywhere shows the groups that it has") {
     }
 }
 
+TEST_CASE("a large file that is cut in its hyper-latents says that it is cut") {
+    const Codec codec(sample_family());
+    cca::StreamInfo info = cca::parse_stream(codec.stream_of(make_picture(64, 64))).info;
+    info.width = info.height = 8'192;
+    const Bytes payload(300);
+    const Bytes stream = cca::write_stream(info, payload);
+    for (const std::size_t left : {std::size_t{1}, payload.size() - 40, payload.size()}) {
+        const Preview preview = decode(codec, first(stream, stream.size() - left), cut());
+        CHECK(preview.status == CCA_ERROR_STREAM);
+        CHECK(preview.message ==
+              "the file is cut short before anything of the picture can be shown");
+    }
+    CHECK(decode(codec, stream, cut()).message.find("too small") != std::string::npos);
+}
+
 TEST_CASE("tiles that are not there are shown without anything") {
     const Codec codec(sample_family());
     const Bytes stream = codec.stream_of(make_picture(128, 128), 64);

@@ -57,9 +57,18 @@ for side in 64 128; do
     same "cpp/tiles-$side.cca" "python/tiles-$side.cca"
 done
 
+rate() {  # NAME OPTION VALUE
+    cca_run encode "$work/pictures/chelsea.ppm" -o "$work/python/$1.cca" "$2" "$3"
+    cpp encode "$work/pictures/chelsea.ppm" "$work/cpp/$1.cca" "$2" "$3"
+    same "cpp/$1.cca" "python/$1.cca"
+}
+rate quality --quality 72.5
+rate size --target-size 9000
+rate psnr --target-psnr 31
+
 # and decodes what the other one made: all of it,
 cca_run decode --format ppm "$work"/cpp/*.cca -o "$work/python"
-for name in chelsea flower tiles-64 tiles-128; do
+for name in chelsea flower tiles-64 tiles-128 quality; do
     cpp decode "$work/python/$name.cca" "$work/cpp/$name.ppm"
     same "cpp/$name.ppm" "python/$name.ppm"
 done
@@ -73,6 +82,18 @@ part() {  # NAME REGION
 part chelsea 450,299,1,1
 part tiles-64 60,50,70,101
 part tiles-128 130,0,171,175
+
+# Or some of its groups, or what a file that was cut still has.
+cca_run decode --groups 1 "$work/cpp/quality.cca" -o "$work/python/groups.ppm"
+cpp decode "$work/python/quality.cca" "$work/cpp/groups.ppm" --groups 1
+same "cpp/groups.ppm" "python/groups.ppm"
+for name in quality tiles-64; do
+    size=$(wc -c <"$work/cpp/$name.cca")
+    head -c $((size * 3 / 5)) "$work/cpp/$name.cca" >"$work/cut-$name.cca"
+    cca_run decode --preview "$work/cut-$name.cca" -o "$work/python/cut-$name.ppm"
+    cpp decode "$work/cut-$name.cca" "$work/cpp/cut-$name.ppm" --preview >"$work/cut-$name.txt"
+    same "cpp/cut-$name.ppm" "python/cut-$name.ppm"
+done
 
 # A stream in exact mode decodes on any engine.
 mkdir -p "$work/onnxruntime"

@@ -101,11 +101,14 @@ def copying_graph(*outputs: str) -> bytes:
 
 
 def test_both_directions_equal_cca_run(checked: tuple[Path, str]) -> None:
-    """Whole pictures, tiles and regions."""
+    """Whole pictures, tiles and regions; qualities, targets and previews."""
     work, report = checked
-    whole = ["chelsea", "flower", "tiles-64", "tiles-128"]
-    parts = [f"{name}-part.ppm" for name in whole if name != "flower"]
-    files = [*(f"{name}.{kind}" for name in whole for kind in ("cca", "ppm")), *parts]
+    whole = ["chelsea", "flower", "tiles-64", "tiles-128", "quality"]
+    parts = [f"{name}-part.ppm" for name in ("chelsea", "tiles-64", "tiles-128")]
+    rates = ["size.cca", "psnr.cca"]
+    previews = ["groups.ppm", "cut-quality.ppm", "cut-tiles-64.ppm"]
+    both = [f"{name}.{kind}" for name in whole for kind in ("cca", "ppm")]
+    files = [*both, *parts, *rates, *previews]
     for file in files:
         assert f"equal: cpp/{file} python/{file} (" in report
         ours, theirs = (work / side / file for side in ("cpp", "python"))
@@ -124,6 +127,26 @@ def test_tiles_are_the_stream_s(checked: tuple[Path, str]) -> None:
         part = np.asarray(whole.crop((60, 50, 130, 151)))
     with Image.open(work / "cpp" / "tiles-64-part.ppm") as region:
         assert np.array_equal(np.asarray(region), part)
+
+
+def test_rates_are_as_asked(checked: tuple[Path, str]) -> None:
+    work, _ = checked
+    info, _ = parse_stream((work / "cpp" / "quality.cca").read_bytes())
+    assert info.step == -58  # (50 - 72.5) * 2.56
+    assert 8910 <= (work / "cpp" / "size.cca").stat().st_size <= 9000
+    info, _ = parse_stream((work / "cpp" / "psnr.cca").read_bytes())
+    assert info.step > 0  # coarser than what the model was trained for, which has 34 dB
+
+
+def test_previews_say_what_is_there(checked: tuple[Path, str]) -> None:
+    """Of a picture as a whole, and of tiles: some are whole, one has a part, some have nothing."""
+    work, _ = checked
+    assert (work / "cut-quality.txt").read_text() == "2 of 4 channel groups\n"
+    tiles = [int(line[0]) for line in (work / "cut-tiles-64.txt").read_text().splitlines()]
+    assert len(tiles) == 15
+    assert tiles == sorted(tiles, reverse=True)
+    assert tiles.count(4) == 8
+    assert tiles.count(0) >= 6
 
 
 def test_no_python_in_the_process(program: Path) -> None:
@@ -275,6 +298,11 @@ def test_output_directory_is_missing(program: Path, exact_bundle: Path, tmp_path
         ["encode", "--region", "0,0,1,1", "a", "b", "c"],
         ["decode", "--tile", "64", "a", "b", "c"],
         ["decode", "--region", "", "a", "b", "c"],
+        ["encode", "--quality", "50", "--quality", "50", "a", "b", "c"],
+        ["encode", "--preview", "a", "b", "c"],
+        ["encode", "--groups", "1", "a", "b", "c"],
+        ["decode", "--quality", "50", "a", "b", "c"],
+        ["decode", "--groups", "a", "b", "c"],
     ],
 )
 def test_usage(arguments: list[str], program: Path) -> None:
@@ -301,6 +329,54 @@ def option_refused(
 def test_bad_tiles(tile: str, program: Path, exact_bundle: Path, tmp_path: Path) -> None:
     done = option_refused(program, exact_bundle, tmp_path, PPM, "encode", "--tile", tile)
     assert tile in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rate", "message"),
+    [
+        (["--quality", "-1"], "0 to 100"),
+        (["--quality", "100.5"], "0 to 100"),
+        (["--quality", "nan"], "0 to 100"),
+        (["--quality", "high"], "high"),
+        (["--quality", "50 "], "50 "),
+        (["--target-size", "0"], "above 0"),
+        (["--target-size", "-20000"], "above 0"),
+        (["--target-size", "inf"], "above 0"),
+        (["--target-size", "20KB"], "20KB"),
+        (["--target-size", "20"], "the nearest is"),
+        (["--target-psnr", "99"], "the nearest is"),
+        (["--target-psnr", "1e999"], "1e999"),
+        (["--quality", "50", "--target-size", "20000"], "one of --quality"),
+        (["--target-psnr", "30", "--target-size", "20000"], "one of --quality"),
+    ],
+)
+def test_bad_rates(
+    rate: list[str], message: str, program: Path, exact_bundle: Path, tmp_path: Path
+) -> None:
+    done = option_refused(program, exact_bundle, tmp_path, PPM, "encode", *rate)
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("groups", ["5", "65535", "65536", "-1", "1.5", "all", "1 "])
+def test_bad_groups(
+    groups: str, stream: bytes, program: Path, exact_bundle: Path, tmp_path: Path
+) -> None:
+    done = option_refused(program, exact_bundle, tmp_path, stream, "decode", "--groups", groups)
+    assert groups in done.stderr
+
+
+def test_previews_of_nothing(
+    stream: bytes, program: Path, exact_bundle: Path, tmp_path: Path
+) -> None:
+    """Files that are cut in their header, or before the hyper-latents end; and damaged ones."""
+    _, payload = parse_stream(stream)
+    header = len(stream) - len(payload)
+    for size in (0, 3, header - 1, header, header + 20):
+        option_refused(program, exact_bundle, tmp_path, stream[:size], "decode", "--preview")
+    done = option_refused(
+        program, exact_bundle, tmp_path, damage_payload(stream), "decode", "--preview"
+    )
+    assert "checksum" in done.stderr
 
 
 @pytest.mark.parametrize(
