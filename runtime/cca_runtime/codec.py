@@ -38,7 +38,7 @@ from cca_runtime.host_pool import HostPool
 from cca_runtime.memory import MemoryLedger, Work, needs_of
 from cca_runtime.pictures import Picture, Pixels
 from cca_runtime.pipeline import in_batches, run_in_order
-from cca_runtime.rate_control import RateControl, as_rate_control
+from cca_runtime.rate_control import ONLY, RateControl, as_rate_control
 from cca_runtime.results import Decoded, Encoded, Groups
 from cca_runtime.selection import Selection, as_selection
 from cca_runtime.sources import check_background, is_list, iterate, picture_from, stream_from
@@ -307,7 +307,7 @@ class Codec:
         """
         self._check_process()
         check_background(background)
-        rate = as_rate_control(quality, target_bpp, target_size, target_psnr)
+        rate = self._rate(quality, target_bpp, target_size, target_psnr)
 
         def prepare(image: PictureLike) -> Picture:
             return picture_from(image, background, self.max_pixels)
@@ -392,7 +392,7 @@ class Codec:
             FailureError: As `encode`.
         """
         with self._errors():
-            rate = as_rate_control(quality, target_bpp, target_size, target_psnr)
+            rate = self._rate(quality, target_bpp, target_size, target_psnr)
             picture = picture_from(image, background, self.max_pixels)
             (encoded,) = self._encode([picture], rate, reconstruct=reconstruct, alongside=alongside)
             return encoded
@@ -555,6 +555,15 @@ class Codec:
                 pictures, results, strict=True
             )
         ]
+
+    def _rate(self, *asked: object) -> RateControl:
+        rate = as_rate_control(*asked)
+        if self.bundle.smallest_scale is None and rate != RateControl():
+            raise BadInputError(
+                f"model '{self.bundle.name}' has one quality alone, {ONLY}: export its checkpoint "
+                "again with this version for others"
+            )
+        return rate
 
     def _selection(self, region: object, groups: object, *, preview: object) -> Selection:
         return as_selection(region, groups, preview, len(self.bundle.group_sizes))

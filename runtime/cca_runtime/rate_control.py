@@ -12,6 +12,9 @@ from cca_runtime.errors import BadInputError
 WORST, BEST = 0, 100
 """Qualities."""
 
+ONLY = 50
+"""That of models that have no choice."""
+
 _MOST_BYTES = 1 << 33
 _MOST_BPP = 1000
 _MOST_DECIBELS = 200

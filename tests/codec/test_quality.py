@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from cca_core import parse_stream
 from cca_engines.onnxruntime import OnnxRuntimeEngine
-from cca_runtime import BadInputError, Encoded
+from cca_runtime import BadInputError, Encoded, load
 from cca_runtime.codec import Codec
 from cca_runtime.graph_runner import GraphRunner
 from cca_runtime.metrics import psnr
 from cca_runtime.pictures import Picture, Pixels
+from locations import ROOT
 from numpy.typing import NDArray
 from references import tile_reference
 from references.quantisation_steps import numerator
@@ -326,3 +327,15 @@ def test_analysis_runs_once_for_all_trials(
     assert ran.count("analysis") == 1
     assert ran.count("prior_1") == encoded.trials
     assert "synthesis" not in ran
+
+
+def test_a_model_of_before_steps_has_one_quality(picture: Pixels) -> None:
+    old = load(ROOT / "tests" / "data" / "streams" / "model.bundle")
+    plain = old.encode(picture)
+    assert old.encode(picture, quality=50) == plain
+    message = "model 'stored streams' has one quality alone, 50: export its checkpoint again"
+    for rate in ({"quality": 49}, {"target_psnr": 30}, {"target_size": 900}, {"target_bpp": 1}):
+        with pytest.raises(BadInputError, match=message):
+            old.encode(picture, **rate)
+        with pytest.raises(BadInputError, match=message):
+            next(old.encode_each([picture], **rate))

@@ -59,7 +59,7 @@ def test_the_report_tells_pixels_and_file_apart(
     picture: Path, report: Report, capsys: pytest.CaptureFixture[str]
 ) -> None:
     facts = report("encode", picture)
-    info, _ = parse_stream(picture.with_suffix(".cca").read_bytes())
+    info, payload = parse_stream(picture.with_suffix(".cca").read_bytes())
     size = picture.with_suffix(".cca").stat().st_size
     metadata = sum(len(part or b"") for part in (info.icc, info.exif, info.xmp))
     assert (facts["bytes"], facts["metadata_bytes"]) == (size, metadata)
@@ -67,6 +67,7 @@ def test_the_report_tells_pixels_and_file_apart(
     assert facts["bpp"] == pytest.approx(8 * (size - metadata) / 9000, abs=1e-6)
     assert facts["file_bpp"] == pytest.approx(8 * size / 9000, abs=1e-6)
     assert (facts["step"], facts["quality"], facts["trials"]) == (1.0, 50.0, 1)
+    assert sum(facts["group_bytes"]) == len(payload)
     assert facts["target"] is None
     assert main(["encode", str(picture), "--overwrite"]) == 0
     text = capsys.readouterr().out

@@ -85,6 +85,7 @@ def _describe(options: argparse.Namespace, picture: Picture, encoded: Encoded) -
         "step": encoded.step,
         "quality": round(encoded.quality, 4),
         "trials": encoded.trials,
+        "group_bytes": list(encoded.group_bytes),
         "tiles": list(division_of(encoded.info).tiles) if encoded.info.tiling else None,
     }
     if encoded.reconstruction is not None:

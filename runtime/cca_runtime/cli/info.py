@@ -134,6 +134,11 @@ def _describe_tiles(info: StreamInfo) -> dict[str, Any] | None:
     }
 
 
+def _steps(bundle: Bundle) -> tuple[int, ...]:
+    """Codes of the finest and the coarsest step, or of the only one."""
+    return (0,) if bundle.smallest_scale is None else (_FINEST, _COARSEST)
+
+
 def _describe_bundle(name: str) -> dict[str, Any]:
     bundle = open_bundle(name)
     manifest = bundle.manifest
@@ -145,7 +150,7 @@ def _describe_bundle(name: str) -> dict[str, Any]:
         "entropy_mode": bundle.entropy_mode,
         "group_sizes": bundle.group_sizes,
         "trained_quality": quality_of_step(0),
-        "steps": [quantisation_step(_FINEST), quantisation_step(_COARSEST)],
+        "steps": [quantisation_step(step) for step in _steps(bundle)],
         "smallest_scale": bundle.smallest_scale,
         "latent_channels": bundle.latent_channels,
         "hyper_channels": bundle.hyper_channels,
