@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -87,30 +86,6 @@ std::vector<StreamInfo> describe_all(const Manifest& manifest, std::vector<Pictu
     return infos;
 }
 
-// Copies `window`, out of planes of `seen`, to its place in planes of `tile`.
-template <typename T>
-void copy_window(Buffer& from, const Box& seen, Buffer& to, const Box& tile, const Box& window,
-                 std::int32_t stride, std::size_t channels) {
-    const auto scaled = [&](std::int32_t pixels) {
-        return static_cast<std::size_t>(pixels / stride);
-    };
-    const std::size_t from_width = scaled(seen.right - seen.left);
-    const std::size_t from_area = from_width * scaled(seen.bottom - seen.top);
-    const std::size_t to_width = scaled(tile.right - tile.left);
-    const std::size_t to_area = to_width * scaled(tile.bottom - tile.top);
-    for (std::size_t channel = 0; channel < channels; ++channel) {
-        for (std::size_t row = 0; row < scaled(window.bottom - window.top); ++row) {
-            std::memcpy(
-                &to.as<T>()[channel * to_area + (scaled(window.top - tile.top) + row) * to_width +
-                            scaled(window.left - tile.left)],
-                &from.as<T>()[channel * from_area +
-                              (scaled(window.top - seen.top) + row) * from_width +
-                              scaled(window.left - seen.left)],
-                scaled(window.right - window.left) * sizeof(T));
-        }
-    }
-}
-
 // PSNR over all samples of two pictures of one size, in dB; a large number for equal ones.
 double psnr(const std::uint8_t* first, std::span<const std::uint8_t> second) {
     std::uint64_t squares = 0;
@@ -171,6 +146,11 @@ EncoderMachine::EncoderMachine(const ModelView& model, std::vector<StreamInfo> i
     for (StreamInfo& info : infos) {
         encoded_.emplace_back().info = std::move(info);
     }
+    std::vector<PaddedPicture> padded;
+    for (std::size_t n = 0; n < pictures_.size(); ++n) {
+        padded.push_back({pictures_[n].pixels, &encoded_[n].info});
+    }
+    analyser_.emplace(*model_.manifest, grid_, std::move(padded));
 }
 
 bool EncoderMachine::needs_pixels() const {
@@ -282,7 +262,7 @@ Steps EncoderMachine::encode_whole(Slots& slots) {
         static_cast<std::uint32_t>(pictures_.size()), hyper_size(grid_.picture()), {}, trial_.step};
     Analysed& found = analysed_.front();
     if (found.y.size() == 0) {
-        co_await analyse(grid_.picture(), slots, found);
+        co_await analyser_->analyse(grid_.picture(), slots, found);
     }
     SlotId y_hat = 0;
     co_await encode_part(part, 0, found, slots, y_hat);
@@ -312,7 +292,7 @@ Steps EncoderMachine::encode_tile(std::uint32_t number, Slots& slots) {
     const Part part{1, hyper_size(tile), mirroring_of(tile, grid_.picture()), trial_.step};
     Analysed& found = analysed_[number];
     if (found.y.size() == 0) {
-        co_await analyse_windows(tile, slots, found);
+        co_await analyser_->analyse_tile(tile, slots, found);
     }
     SlotId y_hat = 0;
     co_await encode_part(part, number, found, slots, y_hat);
@@ -351,70 +331,6 @@ void EncoderMachine::add_digests(const Part& part, std::size_t first, Buffer& la
         }
         trial_.digests[first + n] = *digests[n];
     }
-}
-
-// Latents and hyper-latents of a tile, window by window.
-Steps EncoderMachine::analyse_windows(const Box& tile, Slots& slots, Analysed& found) {
-    const Manifest& manifest = *model_.manifest;
-    const PlaneSize hyper = hyper_size(tile);
-    const PlaneSize latents = Part{1, hyper, {}, {}}.latents();
-    found.y = make_buffer<float>(manifest.latent_channels * latents.area());
-    found.z_symbols = make_buffer<std::int32_t>(manifest.hyper_channels * hyper.area());
-    for (const Numbers& row : grid_.windows().rows_in(tile)) {
-        for (const std::uint32_t number : row) {
-            const Box window = grid_.windows().box(number);
-            const Box seen = grid_.around(window, kHalo);
-            Analysed own;
-            co_await analyse(seen, slots, own);
-            copy_window<float>(own.y, seen, found.y, tile, window, kLatentStride,
-                               manifest.latent_channels);
-            copy_window<std::int32_t>(own.z_symbols, seen, found.z_symbols, tile, window,
-                                      kHyperStride, manifest.hyper_channels);
-        }
-    }
-}
-
-// Runs the analysis transform on a box of all pictures.
-Steps EncoderMachine::analyse(const Box& seen, Slots& slots, Analysed& found) {
-    const Signature& signature = model_.manifest->analysis.signature;
-    const PartSize size{static_cast<std::uint32_t>(pictures_.size()), seen.width(), seen.height()};
-    const Port& image = signature.inputs.front();
-    const Step upload = slots.upload(image.dtype, shape_of(image, size), padded_pixels_of(seen));
-    co_yield upload;
-    const Binding input{image.name, upload.slot, image.dtype, upload.shape};
-    const auto bind = [&](const char* name) {
-        const Port& port = *find_port(signature.outputs, name);
-        const Shape shape = shape_of(port, size);
-        return Binding{port.name, slots.take(shape.elements() * size_of(port.dtype)), port.dtype,
-                       shape};
-    };
-    const std::array<Binding, 2> outputs{bind("y"), bind("z_symbols")};
-    Step run;
-    run.kind = StepKind::kRun;
-    run.graph = Manifest::kAnalysis;
-    run.inputs = {&input, 1};
-    run.outputs = outputs;
-    co_yield run;
-    const Step free_image = slots.free(upload.slot);
-    co_yield free_image;
-    const std::array<Buffer*, 2> targets{&found.y, &found.z_symbols};
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-        const Step download =
-            Slots::download(outputs[i].slot, outputs[i].dtype, outputs[i].shape, *targets[i]);
-        co_yield download;
-        const Step free = slots.free(outputs[i].slot);
-        co_yield free;
-    }
-}
-
-Buffer EncoderMachine::padded_pixels_of(const Box& seen) const {
-    const std::size_t bytes = std::size_t{seen.width()} * seen.height() * kPixelBytes;
-    Buffer pixels(pictures_.size() * bytes);
-    for (std::size_t n = 0; n < pictures_.size(); ++n) {
-        pad(pictures_[n].pixels, encoded_[n].info, seen,
-            pixels.as<std::uint8_t>().data() + n * bytes);
-    }
-    return pixels;
 }
 
 StreamInfo EncoderMachine::header_of(const Trial& trial, std::size_t picture) const {

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "codec/analyser.hpp"
 #include "codec/machine.hpp"
 #include "codec/painter.hpp"
 #include "codec/part_coders.hpp"
@@ -83,11 +84,6 @@ class EncoderMachine : public Machine {
     EncoderMachine(const ModelView& model, std::vector<StreamInfo> infos,
                    std::vector<PictureView>& pictures, const EncodeOptions& options);
 
-    struct Analysed {
-        Buffer y;          // float [N, M, h, w]
-        Buffer z_symbols;  // int32 [N, Z, h/4, w/4]
-    };
-
     // What one step gives: the payloads of the batch's pictures, or of a picture's tiles.
     struct Trial {
         QuantisationStep step;
@@ -107,9 +103,6 @@ class EncoderMachine : public Machine {
     Steps encode_tile(std::uint32_t number, Slots& slots);
     Steps encode_part(const Part& part, std::size_t first, Analysed& found, Slots& slots,
                       SlotId& y_hat);
-    Steps analyse(const Box& seen, Slots& slots, Analysed& found);
-    Steps analyse_windows(const Box& tile, Slots& slots, Analysed& found);
-    Buffer padded_pixels_of(const Box& seen) const;
     void add_digests(const Part& part, std::size_t first, Buffer& latents);
     StreamInfo header_of(const Trial& trial, std::size_t picture) const;
     Bytes stream_of(const Trial& trial, std::size_t picture) const;
@@ -120,6 +113,7 @@ class EncoderMachine : public Machine {
     std::vector<PictureView> pictures_;
     std::vector<EncodedPicture> encoded_;
     Grid grid_;
+    std::optional<Analyser> analyser_;
     std::vector<Analysed> analysed_;  // of the whole pictures, or of tiles, while they are needed
     std::optional<StepSearch> search_;
     bool last_trial_;
