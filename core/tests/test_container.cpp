@@ -184,6 +184,48 @@ TEST_CASE("tiles are told apart, and a damaged one is named") {
     }
 }
 
+TEST_CASE("of a stream that is cut, all that is there is read") {
+    StreamInfo info = tiled_info();
+    info.icc = Bytes{1, 2, 3};
+    info.xmp = Bytes{4, 5};
+    const Bytes stream = write_stream(info, kPayload);
+    const std::size_t header = stream.size() - kPayload.size() - 5;
+    for (std::size_t size = 0; size <= stream.size(); ++size) {
+        CAPTURE(size);
+        const BytesView there = BytesView(stream).first(size);
+        if (size < header) {
+            CHECK_THROWS_AS(parse_start(there), StreamError);
+            continue;
+        }
+        const ParsedStream start = parse_start(there);
+        CHECK(start.missing == stream.size() - size);
+        CHECK(start.payload_size == kPayload.size());
+        CHECK(start.payload.size() == std::min(size - header, kPayload.size()));
+        CHECK(start.info.tiling == info.tiling);
+        CHECK(start.info.icc.has_value() == (size >= stream.size() - 2));
+        CHECK(start.info.xmp.has_value() == (size == stream.size()));
+    }
+}
+
+TEST_CASE("tiles that are not there may not claim 2^32 bytes together") {
+    Bytes stream = write_stream(tiled_info(), kPayload);
+    const Bytes most{0xF9, 0xFF, 0xFF, 0xFF, 0x0F};  // 2^32 - 7; the others have 6
+    constexpr std::size_t entry = 9;
+    const auto claim = [&](std::size_t position) {
+        const auto at = stream.begin() + static_cast<std::ptrdiff_t>(position);
+        stream.insert(stream.erase(at), most.begin(), most.end());
+    };
+    claim(27);
+    const std::size_t header = 27 + 6 * entry + 4;
+    Bytes one = resealed(stream, header);
+    one.resize(header + 4);
+    CHECK(parse_start(one).payload_size == UINT32_MAX);
+    claim(27 + entry + 4);
+    Bytes two = resealed(stream, header + 4);
+    two.resize(header + 8);
+    CHECK_THROWS_WITH_AS(parse_start(two), doctest::Contains("2^32 bytes or more"), StreamError);
+}
+
 TEST_CASE("a division that makes no sense is refused") {
     const Bytes stream = write_stream(tiled_info(), kPayload);
     constexpr std::size_t at = 23;

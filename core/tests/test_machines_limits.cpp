@@ -77,6 +77,17 @@ TEST_CASE("metadata and tiles of a stream are limited") {
     options = decode_options();
     options.limits.max_metadata = 99;
     refused(CCA_ERROR_LIMIT, "raise max_metadata", [&] { codec.decode({stream}, options); });
+
+    cca_encode_options encode = encode_options();
+    encode.tile_side = 64;
+    encode.limits.max_metadata = 100;
+    encode.limits.max_tiles = 4;
+    CHECK(codec.encode({picture}, encode).streams.front() == stream);
+    encode.limits.max_tiles = 3;
+    refused(CCA_ERROR_LIMIT, "raise max_tiles", [&] { codec.encode({picture}, encode); });
+    encode.limits.max_tiles = 4;
+    encode.limits.max_metadata = 99;
+    refused(CCA_ERROR_LIMIT, "raise max_metadata", [&] { codec.encode({picture}, encode); });
 }
 
 TEST_CASE("a payload too small for its picture costs no step") {
@@ -87,6 +98,9 @@ TEST_CASE("a payload too small for its picture costs no step") {
     const Bytes whole = cca::write_stream(info, Bytes{0, 0, 0, 1});
     refused(CCA_ERROR_STREAM, "too small for a picture of this size",
             [&] { codec.decode({whole}); });
+    cca::StreamInfo small = cca::parse_stream(codec.stream_of(make_picture(64, 64))).info;
+    refused(CCA_ERROR_STREAM, "ends within the coder's state",
+            [&] { codec.decode({cca::write_stream(small, Bytes{0, 0})}); });
     info.tiling = cca::Tiling{.window_width = 6'400,
                               .window_height = 6'400,
                               .columns = 1,
