@@ -15,6 +15,8 @@ constexpr double kSizeTolerance = 0.01;  // of the target
 constexpr double kNearSize = 0.005;      // not worth another trial
 constexpr double kPsnrTolerance = 0.05;  // dB
 constexpr double kNearPsnr = 0.02;       // likewise
+constexpr std::size_t kLines = 5;        // trials before halving
+constexpr double kCodes = 256;           // more than there are
 constexpr int kNeighbours = 4;           // to either side of the best step
 // How a level changes with a code, as photographs have it: before two trials tell.
 constexpr double kSizeSlope = -0.017;  // of the logarithm of bytes
@@ -55,7 +57,9 @@ std::optional<QuantisationStep> StepSearch::next() const {
         return neighbour();
     }
     const Trial& last = trials_.back();
-    const int code = estimate(last.step.code(), last.found);
+    // Where lines lead nowhere, halving gets there.
+    const int code = trials_.size() < kLines ? estimate(last.step.code(), last.found)
+                                             : (finest_ + coarsest_) / 2;
     return QuantisationStep(static_cast<std::int8_t>(std::clamp(code, finest_, coarsest_)));
 }
 
@@ -128,9 +132,10 @@ int StepSearch::estimate(int code, double found) const {
     if (trials_.size() > 1) {
         const Trial& before = trials_[trials_.size() - 2];
         const double measured = (level(found) - level(before.found)) / (code - before.step.code());
-        slope = std::clamp(measured, 4 * slope, slope / 4);
+        slope = std::clamp(measured, 4 * slope, slope / 16);
     }
-    return code + static_cast<int>(std::lround((level(target_.value) - level(found)) / slope));
+    const double codes = (level(target_.value) - level(found)) / slope;
+    return code + static_cast<int>(std::lround(std::clamp(codes, -kCodes, kCodes)));
 }
 
 }  // namespace cca

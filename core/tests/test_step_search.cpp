@@ -91,6 +91,24 @@ TEST_CASE("a PSNR is met from either side") {
     }
 }
 
+TEST_CASE("a PSNR that hardly rises any more takes few trials") {
+    std::uint32_t trials = 0;
+    std::uint32_t count = 0;
+    const Function saturated = [](int code) { return 34 - 2.2 * std::exp(0.018 * code); };
+    for (double psnr = saturated(127); psnr < saturated(-128); psnr += 0.07) {
+        CAPTURE(psnr);
+        StepSearch search({Kind::kPsnr, psnr});
+        while (const auto step = search.next()) {
+            search.add(*step, saturated(step->code()));
+        }
+        CHECK(search.trials() <= 16);  // neighbours of what cannot be met among them
+        trials += search.trials();
+        ++count;
+    }
+    CHECK(trials <= 6 * count);
+    CHECK_THROWS_AS(search({Kind::kPsnr, 1e300}, psnr_of), TargetError);
+}
+
 TEST_CASE("sizes that jump are met by what is a little larger, if nothing smaller will do") {
     // Between 1,005 and 900 bytes there is nothing.
     const Function jumps = [](int code) { return code < 10 ? 1'005.0 - code : 900.0 - code; };
