@@ -128,7 +128,8 @@ DecoderMachine::DecoderMachine(const ModelView& model, std::vector<ParsedStream>
         check_stream(*model.manifest, stream.info, options.fingerprint);
         payloads_.push_back(stream.payload);
         DecodedPicture& picture = pictures_.emplace_back();
-        picture.groups.assign(count_payloads(stream.info), static_cast<int>(groups));
+        picture.groups.assign(count_payloads(stream.info),
+                              static_cast<int>(options.groups.value_or(groups)));
         picture.group_bytes.resize(groups + 1);
         picture.missing = stream.missing;
         picture.info = std::move(stream.info);
