@@ -103,7 +103,7 @@ def write_bundle(
     for factor, graph in enumerate(codec_graphs(network), _OTHERS):
         writer.add_graph(graph, models.get(graph.name) or convolution(factor=factor))
         if graph.name in halves:
-            writer.add_half(graph, halves[graph.name])
+            writer.add_fp16(graph, halves[graph.name])
     writer.add_tables(_TABLES, _TABLES)
     writer.finish(network.architecture, 0, complexity(network))
     return bundle

@@ -67,7 +67,7 @@ class BundleWriter:
         }
         self._added.append(graph)
 
-    def add_half(self, graph: CodecGraph, model: bytes) -> None:
+    def add_fp16(self, graph: CodecGraph, model: bytes) -> None:
         """Write `graphs/<name>.fp16.onnx`, the float16 variant of a graph that was added.
 
         Raises:

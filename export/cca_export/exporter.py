@@ -18,8 +18,8 @@ from cca_export.complexity import complexity
 from cca_export.exact.cost import Coding, ExactCost, exact_cost
 from cca_export.exact.export import ExactExport, Pictures, build_exact, proof_to_json
 from cca_export.folding import folded
+from cca_export.fp16.export import Fp16Export
 from cca_export.graphs import CodecGraph, codec_graphs
-from cca_export.half.export import HalfExport
 from cca_export.network import CcaNetwork
 from cca_export.onnx_writer import onnx_model
 from cca_export.report import ExportReport, GraphReport
@@ -98,10 +98,10 @@ def export_bundle(
         progress(f"calibrating the exact prior on {', '.join(calibration)}")
         exact = build_exact(network, calibration)
     engine = open_engine(_CHECK_ENGINE)
-    half = None
+    fp16 = None
     if settings.precision == "float16":
         progress(f"calibrating float16 on {', '.join(calibration)}")
-        half = HalfExport(network, calibration, engine, prior=not exact)
+        fp16 = Fp16Export(network, calibration, engine, prior=not exact)
     check_picture = next(iter(pictures.values()))
     reports: list[GraphReport] = []
     with new_bundle(output, overwrite=settings.overwrite) as directory:
@@ -114,7 +114,7 @@ def export_bundle(
             progress(f"exporting and checking graph {number} of {len(graphs)}: {graph.name}")
             model = onnx_model(folded(graph))
             bundle.add_graph(graph, model)
-            variants = half.add(runs[0], bundle) if half else []
+            variants = fp16.add(runs[0], bundle) if fp16 else []
             comparisons = tuple(check_graph(engine, runs, model))
             reports += [GraphReport(graph.name, len(model), comparisons), *variants]
         costs: list[ExactCost] = []
@@ -123,10 +123,10 @@ def export_bundle(
             _add_exactness(bundle, exact, engine, directory)
             progress("measuring what exactness costs")
             costs = _costs(network, graphs, {**calibration, **pictures})
-        half_report = None
-        if half:
+        fp16_report = None
+        if fp16:
             progress("measuring what float16 loses")
-            half_report = half.report(pictures)
+            fp16_report = fp16.report(pictures)
         smallest = smallest_scale(network.finest_step)
         model_id = bundle.finish(network.architecture, smallest, cost)
     return ExportReport(
@@ -138,7 +138,7 @@ def export_bundle(
         graphs=tuple(reports),
         proofs=tuple(exact.proofs) if exact else (),
         exact_costs=tuple(costs),
-        half=half_report,
+        fp16=fp16_report,
         seconds=time.monotonic() - started,
     )
 

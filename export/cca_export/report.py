@@ -13,8 +13,8 @@ from cca_export.exact.build import LayerProof
 from cca_export.exact.cost import ExactCost
 from cca_export.exact.export import worst_margin
 from cca_export.exact.layers import EXACT_INTEGER
-from cca_export.half.check import HalfLoss
-from cca_export.half.convert import HalfPlaces
+from cca_export.fp16.check import Fp16Loss
+from cca_export.fp16.convert import Fp16Places
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class GraphReport:
 
 
 @dataclass(frozen=True)
-class HalfReport:
+class Fp16Report:
     """The float16 variants: what their conversion decided, and what they lose on each picture."""
 
-    places: HalfPlaces
-    losses: tuple[HalfLoss, ...]
+    places: Fp16Places
+    losses: tuple[Fp16Loss, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ExportReport:
     graphs: tuple[GraphReport, ...]
     proofs: tuple[LayerProof, ...]
     exact_costs: tuple[ExactCost, ...]
-    half: HalfReport | None
+    fp16: Fp16Report | None
     seconds: float
 
 
@@ -70,8 +70,8 @@ def describe(report: ExportReport) -> str:
             title = ""
     if report.proofs:
         lines += ["", *_exactness(report)]
-    if report.half:
-        lines += ["", *_half(report.half)]
+    if report.fp16:
+        lines += ["", *_fp16(report.fp16)]
     size = sum(graph.size for graph in report.graphs) / 1e6
     lines += [
         "",
@@ -106,7 +106,7 @@ def _exactness(report: ExportReport) -> list[str]:
     return lines
 
 
-def _half(report: HalfReport) -> list[str]:
+def _fp16(report: Fp16Report) -> list[str]:
     """Where float16 needed help, and what it loses on each picture."""
     places = report.places
     lines = [

@@ -43,7 +43,7 @@ class Bundle:
     smallest_scale: int | None
     """Half places below the first of the tables from which the graphs count scales."""
     graphs: Mapping[str, BundleFile]
-    half_graphs: Mapping[str, BundleFile]
+    fp16_graphs: Mapping[str, BundleFile]
     tables_file: BundleFile
     conformance: ConformanceVectors | None
     outputs: Mapping[str, Sequence[str]]
@@ -73,7 +73,7 @@ class Bundle:
     def files(self) -> list[BundleFile]:
         """Every file of the bundle but the manifest."""
         vectors = [self.conformance.file] if self.conformance else []
-        graphs = [*self.graphs.values(), *self.half_graphs.values()]
+        graphs = [*self.graphs.values(), *self.fp16_graphs.values()]
         return [*graphs, self.tables_file, *vectors]
 
     @property
@@ -92,7 +92,7 @@ class Bundle:
             BadInputError: It is missing, unreadable, not the file the manifest describes, or no
                 graph that an engine may see (docs/spec/bundle.md, "What a graph may hold").
         """
-        half = self.half_graphs.get(name) if precision == "float16" else None
+        half = self.fp16_graphs.get(name) if precision == "float16" else None
         file = half or self.graphs[name]
         model = file.read()
         try:
@@ -175,7 +175,7 @@ def open_bundle(path_or_name: str | os.PathLike[str] | None = None) -> Bundle:
         hyper_channels=manifest.hyper_channels,
         smallest_scale=manifest.smallest_scale,
         graphs={graph.name: _file(path, graph.file) for graph in transforms},
-        half_graphs={
+        fp16_graphs={
             graph.name: _file(path, graph.float16) for graph in transforms if graph.float16
         },
         tables_file=_file(path, manifest.tables),

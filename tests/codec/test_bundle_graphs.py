@@ -224,7 +224,7 @@ def test_the_exporter_checks_what_it_writes(tmp_path: Path) -> None:
     graph = CodecGraph("synthesis", torch.nn.Identity(), (), ())
     model = synthesis()
     with_kind("Loop")(model)
-    for add in (writer.add_graph, writer.add_half):
+    for add in (writer.add_graph, writer.add_fp16):
         with pytest.raises(BundleError, match=r"graph 'synthesis'.*'Loop' is not allowed"):
             add(graph, model.SerializeToString())
     assert not list(tmp_path.iterdir())

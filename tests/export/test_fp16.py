@@ -14,13 +14,13 @@ import torch
 from cca_export.check import CALIBRATION, MismatchError, load_picture
 from cca_export.checkpoint import load_network
 from cca_export.coding_runs import GraphRun
+from cca_export.fp16.check import Fp16Module, compare_fp16, fp16_loss
+from cca_export.fp16.convert import RangeError, fp16_network
+from cca_export.fp16.ranges import Ranges, observe_ranges
 from cca_export.graphs import codec_graphs
-from cca_export.half.check import HalfModule, compare_half, half_loss
-from cca_export.half.convert import RangeError, half_network
-from cca_export.half.ranges import Ranges, observe_ranges
 from cca_export.network import CcaNetwork
+from fp16_islands import Rounded
 from full_size_checkpoint import random_network
-from half_islands import Rounded
 from locations import CHECKPOINTS, GOLDEN
 from numpy.typing import NDArray
 from tiny_networks import WIDE_STREAMS, scale_layers, tiny_architecture
@@ -41,15 +41,15 @@ def network() -> CcaNetwork:
     return random_network(tiny_architecture((2,))).eval().requires_grad_(False)
 
 
-def errors(network: CcaNetwork, half: CcaNetwork, picture: Tensor) -> list[float]:
-    """Of y and x by a half network, against the network in float64, relative."""
+def errors(network: CcaNetwork, fp16: CcaNetwork, picture: Tensor) -> list[float]:
+    """Of y and x by an fp16 network, against the network in float64, relative."""
     exact = copy.deepcopy(network).double()
     pixels = picture.permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
         y = exact.g_a(pixels.double())
         y_hat = torch.round(y).clamp(-32768, 32767)  # all that a stream holds
         expected = (y, exact.g_s(y_hat))
-        found = (half.g_a(pixels), half.g_s(y_hat.float()))
+        found = (fp16.g_a(pixels), fp16.g_s(y_hat.float()))
     assert all(tensor.dtype == torch.float32 for tensor in found)
     return [
         ((f - e).square().mean().sqrt() / e.std()).item()
@@ -74,11 +74,11 @@ def test_networks_that_plain_float16_cannot_run(
     place: str, network: CcaNetwork, picture: Tensor
 ) -> None:
     scale_layers(network, OVERFLOWS[place])
-    plain, _ = half_network(network, Ranges(), prior=False)
+    plain, _ = fp16_network(network, Ranges(), prior=False)
     assert not all(map(math.isfinite, errors(network, plain, picture)))
-    half, places = half_network(network, observe_ranges(network, [picture.numpy()]), prior=False)
+    fp16, places = fp16_network(network, observe_ranges(network, [picture.numpy()]), prior=False)
     assert places.scaled
-    assert max(errors(network, half, picture)) < ALLOWED
+    assert max(errors(network, fp16, picture)) < ALLOWED
 
 
 def test_a_network_that_plain_float16_underflows(network: CcaNetwork, picture: Tensor) -> None:
@@ -87,10 +87,10 @@ def test_a_network_that_plain_float16_underflows(network: CcaNetwork, picture: T
     for name, parameter in network.g_a.named_parameters():
         if name.endswith("bias"):
             parameter.zero_()
-    plain, _ = half_network(network, Ranges(), prior=False)
+    plain, _ = fp16_network(network, Ranges(), prior=False)
     assert max(errors(network, plain, picture)) > 10 * ALLOWED
-    half, _ = half_network(network, observe_ranges(network, [picture.numpy()]), prior=False)
-    assert max(errors(network, half, picture)) < ALLOWED
+    fp16, _ = fp16_network(network, observe_ranges(network, [picture.numpy()]), prior=False)
+    assert max(errors(network, fp16, picture)) < ALLOWED
 
 
 def test_convolutions_whose_weights_do_not_fit_stay_float32(
@@ -98,9 +98,9 @@ def test_convolutions_whose_weights_do_not_fit_stay_float32(
 ) -> None:
     """The last layer's are around 1e-7, and its input is not stored small enough to make up."""
     scale_layers(network, WIDE_STREAMS)
-    half, places = half_network(network, observe_ranges(network, [picture.numpy()]), prior=False)
+    fp16, places = fp16_network(network, observe_ranges(network, [picture.numpy()]), prior=False)
     assert places.kept == ["g_a.down.3"]
-    assert max(errors(network, half, picture)) < ALLOWED
+    assert max(errors(network, fp16, picture)) < ALLOWED
 
 
 def test_pictures_beyond_the_calibration(network: CcaNetwork, picture: Tensor) -> None:
@@ -110,13 +110,13 @@ def test_pictures_beyond_the_calibration(network: CcaNetwork, picture: Tensor) -
     for values in ("_inputs", "_outputs"):
         found = getattr(ranges, values)
         getattr(seen, values).update({layer: found[layer] / 6 for layer in found})
-    half, _ = half_network(network, seen, prior=False)
-    assert max(errors(network, half, picture)) < ALLOWED
+    fp16, _ = fp16_network(network, seen, prior=False)
+    assert max(errors(network, fp16, picture)) < ALLOWED
 
 
 def test_the_network_stays_as_it_is(network: CcaNetwork, picture: Tensor) -> None:
     before = copy.deepcopy(network.state_dict())
-    half_network(network, observe_ranges(network, [picture.numpy()]), prior=True)
+    fp16_network(network, observe_ranges(network, [picture.numpy()]), prior=True)
     assert network.state_dict().keys() == before.keys()
     for name, parameter in network.state_dict().items():
         assert torch.equal(parameter, before[name]), name
@@ -127,19 +127,19 @@ def test_weights_that_overflow_float32(bad: float, network: CcaNetwork, picture:
     network.get_parameter("g_a.down.1.weight")[0, 0] = bad
     ranges = observe_ranges(network, [picture.numpy()])
     with pytest.raises(RangeError, match=r"^'g_a\.down\.[12]\b.* overflows in float32 already: "):
-        half_network(network, ranges, prior=False)
+        fp16_network(network, ranges, prior=False)
 
 
 def test_the_trained_model_loses_no_quality() -> None:
     network = load_network(CHECKPOINTS / "cca-small.pth").eval()
     ranges = observe_ranges(network, [load_picture(CALIBRATION[0])])
-    half, places = half_network(network, ranges, prior=False)
+    fp16, places = fp16_network(network, ranges, prior=False)
     assert (places.kept, places.scaled) == ([], {})
-    modules = {graph.name: graph.module for graph in codec_graphs(half)}
+    modules = {graph.name: graph.module for graph in codec_graphs(fp16)}
     with np.load(GOLDEN / "chelsea.npz") as golden:
         picture = golden["image"][None]
     with Rounded():
-        loss = half_loss("chelsea", picture, list(codec_graphs(network)), modules)
+        loss = fp16_loss("chelsea", picture, list(codec_graphs(network)), modules)
     assert 31 < loss.psnr < 32
     assert abs(loss.synthesis) < 0.01
     assert 0 < loss.latents < 0.01
@@ -162,9 +162,9 @@ def test_a_wrong_variant_is_named(network: CcaNetwork, picture: Tensor) -> None:
     expected = {"y": y, "z_symbols": z_symbols}
 
     def compare(**outputs: NDArray[Any]) -> list[float]:
-        wrong = cast(HalfModule, Wrong(expected | outputs))
+        wrong = cast(Fp16Module, Wrong(expected | outputs))
         run = GraphRun(graph, {"image": picture.numpy()}, expected)
-        return [comparison.error for comparison in compare_half(run, wrong)]
+        return [comparison.error for comparison in compare_fp16(run, wrong)]
 
     noise = np.random.default_rng(0).normal(size=y.shape).astype(np.float32)
     rms = np.sqrt(np.mean(y**2))
@@ -192,7 +192,7 @@ def test_a_transform_that_loses_too_much(
     black = np.zeros(picture.shape, np.uint8)
     graphs = list(codec_graphs(network))
     modules = {graph.name: graph.module for graph in graphs}
-    assert half_loss("p", black, graphs, modules).latents == pytest.approx(0, abs=1e-6)
+    assert fp16_loss("p", black, graphs, modules).latents == pytest.approx(0, abs=1e-6)
 
     class Worse(nn.Module):
         def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -201,4 +201,4 @@ def test_a_transform_that_loses_too_much(
 
     match = rf"^the float16 {transform} loses \S+ dB on p, allowed 0\.05: export it without "
     with pytest.raises(MismatchError, match=match):
-        half_loss("p", black, graphs, modules | {transform: Worse()})
+        fp16_loss("p", black, graphs, modules | {transform: Worse()})

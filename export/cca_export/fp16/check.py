@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from cca_export.check import Comparison, MismatchError
 from cca_export.coding_runs import GraphRun, run_codec
+from cca_export.fp16.rounding import explicit_rounding
 from cca_export.graphs import CodecGraph
-from cca_export.half.rounding import explicit_rounding
 
 ALLOWED_ERROR = 0.02
 """Of an output, root mean square, relative. Correct graphs err by 0.001 to 0.004."""
@@ -30,7 +30,7 @@ ALLOWED_LOSS = 0.05
 
 
 @dataclass(frozen=True)
-class HalfLoss:
+class Fp16Loss:
     """What float16 transforms lose on one picture, in decibels.
 
     Attributes:
@@ -47,7 +47,7 @@ class HalfLoss:
     latents: float
 
 
-class HalfModule(nn.Module):
+class Fp16Module(nn.Module):
     """A float16 graph as a module: an engine runs it, every rounding made explicit."""
 
     def __init__(self, graph: CodecGraph, model: bytes, engine: Engine) -> None:
@@ -66,7 +66,7 @@ class HalfModule(nn.Module):
         return tuple(torch.from_numpy(array) for array in arrays)
 
 
-def compare_half(run: GraphRun, half: HalfModule) -> list[Comparison]:
+def compare_fp16(run: GraphRun, fp16: Fp16Module) -> list[Comparison]:
     """Run a float16 graph on what its float32 graph read, and compare what it gave.
 
     Raises:
@@ -74,7 +74,7 @@ def compare_half(run: GraphRun, half: HalfModule) -> list[Comparison]:
             infinite or not a number.
     """
     graph = run.graph
-    results = half(**{name: torch.from_numpy(array) for name, array in run.inputs.items()})
+    results = fp16(**{name: torch.from_numpy(array) for name, array in run.inputs.items()})
     comparisons = []
     for found, (name, reference) in zip(results, run.outputs.items(), strict=True):
         comparison = _compare(f"{graph.name}.fp16", name, found.numpy(), reference)
@@ -88,19 +88,19 @@ def compare_half(run: GraphRun, half: HalfModule) -> list[Comparison]:
     return comparisons
 
 
-def half_loss(
+def fp16_loss(
     name: str,
     picture: NDArray[np.uint8],
     graphs: Sequence[CodecGraph],
-    half: Mapping[str, nn.Module],
-) -> HalfLoss:
+    fp16: Mapping[str, nn.Module],
+) -> Fp16Loss:
     """Measure what a picture loses.
 
     Args:
         name: What to call the picture.
         picture: uint8 [1, H, W, 3], sides multiples of 64.
         graphs: `codec_graphs` of the float network.
-        half: The float16 `analysis` and `synthesis`.
+        fp16: The float16 `analysis` and `synthesis`.
 
     Raises:
         MismatchError: The loss is larger than `ALLOWED_LOSS`.
@@ -110,14 +110,14 @@ def half_loss(
     error = _mean_square(runs["synthesis"].outputs["image"], picture)
     quantisation = _mean_square(y, y_hat.swapaxes(0, 1))
     with torch.inference_mode():
-        (half_image,) = half["synthesis"](torch.from_numpy(y_hat))
-        half_y, _ = half["analysis"](torch.from_numpy(picture))
-    half_error = _mean_square(half_image.numpy(), picture)
-    rounding = _mean_square(y, half_y.numpy())
-    loss = HalfLoss(
+        (fp16_image,) = fp16["synthesis"](torch.from_numpy(y_hat))
+        fp16_y, _ = fp16["analysis"](torch.from_numpy(picture))
+    fp16_error = _mean_square(fp16_image.numpy(), picture)
+    rounding = _mean_square(y, fp16_y.numpy())
+    loss = Fp16Loss(
         picture=name,
         psnr=10 * math.log10(255**2 / error),
-        synthesis=10 * math.log10(half_error / error),
+        synthesis=10 * math.log10(fp16_error / error),
         latents=10 * math.log10(1 + rounding / quantisation),
     )
     for transform, lost in (("synthesis", loss.synthesis), ("analysis", loss.latents)):

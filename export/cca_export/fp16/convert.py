@@ -18,19 +18,19 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cca_export.half.layers import (
+from cca_export.fp16.layers import (
     FloatConvolution,
-    HalfAttention,
-    HalfGelu,
-    HalfNorm,
-    HalfResidual,
+    Fp16Attention,
+    Fp16Gelu,
+    Fp16Norm,
+    Fp16Residual,
     ToFloat,
-    ToHalf,
+    ToFp16,
     WideGate,
     fold_gains,
     scaled_convolution,
 )
-from cca_export.half.ranges import Ranges, larger
+from cca_export.fp16.ranges import Ranges, larger
 from cca_export.network import (
     BottleneckBlock,
     CcaNetwork,
@@ -58,7 +58,7 @@ class RangeError(ValueError):
 
 
 @dataclass(frozen=True)
-class HalfPlaces:
+class Fp16Places:
     """What a conversion decided, by the names of layers in the network.
 
     Attributes:
@@ -72,9 +72,9 @@ class HalfPlaces:
     kept: Sequence[str]
 
 
-def half_network(
+def fp16_network(
     network: CcaNetwork, ranges: Ranges, *, prior: bool
-) -> tuple[CcaNetwork, HalfPlaces]:
+) -> tuple[CcaNetwork, Fp16Places]:
     """Convert the transforms, and the float prior if asked for.
 
     Args:
@@ -88,15 +88,15 @@ def half_network(
     Raises:
         RangeError: A magnitude is infinite or not a number in float32 already.
     """
-    half = copy.deepcopy(network).eval()
-    for module in half.modules():
+    fp16 = copy.deepcopy(network).eval()
+    for module in fp16.modules():
         if isinstance(module, NafBlock):
             fold_gains(module)
     converter = _Converter(ranges)
-    converter.transforms(half)
+    converter.transforms(fp16)
     if prior:
-        converter.prior(half)
-    return half.requires_grad_(False), converter.places()
+        converter.prior(fp16)
+    return fp16.requires_grad_(False), converter.places()
 
 
 def factor(largest: float) -> float:
@@ -117,8 +117,8 @@ class _Converter:
         self._scaled: dict[str, float] = {}
         self._kept: list[str] = []
 
-    def places(self) -> HalfPlaces:
-        return HalfPlaces(self._convolutions, self._scaled, self._kept)
+    def places(self) -> Fp16Places:
+        return Fp16Places(self._convolutions, self._scaled, self._kept)
 
     def transforms(self, network: CcaNetwork) -> None:
         # Pixels are integers again, which float16 holds, where their division by 255 is undone.
@@ -148,7 +148,7 @@ class _Converter:
             places = (f"{place}, stream" for place in (layer, *blocks))
             streams = [self._factor(*each) for each in zip(places, largest, strict=True)]
             converted = self._convolution(layer, layers[i], source, streams[0])
-            layers[i] = converted if i else nn.Sequential(ToHalf(source), converted)
+            layers[i] = converted if i else nn.Sequential(ToFp16(source), converted)
             stages[i] = nn.Sequential(*self._blocks(blocks, streams))
             source = streams[-1]
         last = f"{name}.{kind}.{len(stages)}"
@@ -165,17 +165,17 @@ class _Converter:
         target = self._factor(last, self._seen.output(last))
         into = self._convolution(first, stack.in_conv, source, stream)
         out = self._convolution(last, stack.out_conv, stream, target)
-        _replace(stack, "in_conv", nn.Sequential(ToHalf(source), into))
+        _replace(stack, "in_conv", nn.Sequential(ToFp16(source), into))
         _replace(stack, "blocks", nn.ModuleList(self._blocks(blocks, [stream] * (len(blocks) + 1))))
         _replace(stack, "out_conv", nn.Sequential(out, ToFloat(target)))
 
     def _head(self, name: str, head: nn.Module) -> nn.Sequential:
         source = self._factor(f"{name}, input", self._seen.input(f"{name}.0"))
-        layers: list[nn.Module] = [ToHalf(source)]
+        layers: list[nn.Module] = [ToFp16(source)]
         for i, layer in enumerate(_list(head)):
             target = self._factor(f"{name}.{i}", self._seen.output(f"{name}.{i}"))
             if isinstance(layer, nn.GELU):
-                layers.append(HalfGelu(source, target))
+                layers.append(Fp16Gelu(source, target))
             else:
                 layers.append(self._convolution(f"{name}.{i}", layer, source, target))
             source = target
@@ -219,18 +219,18 @@ class _Converter:
             layers += [self._convolution(f"{name}.{layer}", convolution, read, given), nn.ReLU()]
             read = given
         layers.append(self._convolution(f"{name}.conv3", block.conv3, read, target))
-        return HalfResidual(nn.Sequential(*layers), target / source)
+        return Fp16Residual(nn.Sequential(*layers), target / source)
 
     def _naf(self, name: str, block: NafBlock, source: float, target: float) -> nn.Module:
         first = self._gated(name, ("norm1", "dwconv.0", "dwconv.1", "gate"), block, source)
         attended = self._factor(f"{name}.sca", self._seen.input(f"{name}.conv1"))
-        attention = HalfAttention(block.sca, first.factor, attended)
+        attention = Fp16Attention(block.sca, first.factor, attended)
         branch = self._convolution(f"{name}.conv1", block.conv1, attended, target)
         second = self._gated(name, ("norm2", "FFN.0", "FFN.1"), block, target)
         forward = self._convolution(f"{name}.FFN.2", block.FFN[2], second.factor, target)
         return nn.Sequential(
-            HalfResidual(nn.Sequential(*first.layers, attention, branch), target / source),
-            HalfResidual(nn.Sequential(*second.layers, forward), 1),
+            Fp16Residual(nn.Sequential(*first.layers, attention, branch), target / source),
+            Fp16Residual(nn.Sequential(*second.layers, forward), 1),
         )
 
     def _gated(self, name: str, layers: Sequence[str], block: NafBlock, stream: float) -> _Gated:
@@ -238,7 +238,7 @@ class _Converter:
         norm, *convolutions, gate = layers
         source = self._factor(f"{name}.{norm}", self._seen.output(f"{name}.{norm}"))
         modules: list[nn.Module] = [
-            HalfNorm(cast(ChannelLayerNorm, block.get_submodule(norm)), stream, source)
+            Fp16Norm(cast(ChannelLayerNorm, block.get_submodule(norm)), stream, source)
         ]
         for layer in convolutions:
             target = self._factor(f"{name}.{layer}", self._seen.output(f"{name}.{layer}"))
@@ -263,10 +263,10 @@ class _Converter:
         """Between tensors that are stored by the factors `source` and `target`."""
         self._convolutions += 1
         converted = scaled_convolution(convolution, target / source, target)
-        weight, half_weight = converted.weight, converted.weight.to(torch.float16)
-        error = (half_weight.double() - weight.double()).norm()
-        half_bias = cast(Tensor, converted.bias).to(torch.float16)
-        if error <= _WEIGHT_ERROR * weight.double().norm() and half_bias.isfinite().all():
+        weight, fp16_weight = converted.weight, converted.weight.to(torch.float16)
+        error = (fp16_weight.double() - weight.double()).norm()
+        fp16_bias = cast(Tensor, converted.bias).to(torch.float16)
+        if error <= _WEIGHT_ERROR * weight.double().norm() and fp16_bias.isfinite().all():
             return converted.to(torch.float16)
         self._kept.append(name)
         return FloatConvolution(converted)

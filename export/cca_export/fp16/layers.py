@@ -24,7 +24,7 @@ def scaled(x: Tensor, factor: float) -> Tensor:
     return x if factor == 1 else x * factor
 
 
-class ToHalf(nn.Module):
+class ToFp16(nn.Module):
     """float32 to float16, stored by a factor."""
 
     def __init__(self, factor: float) -> None:
@@ -61,7 +61,7 @@ class FloatConvolution(nn.Module):
         return y.to(torch.float16)
 
 
-class HalfNorm(nn.Module):
+class Fp16Norm(nn.Module):
     """Layer normalisation with float32 statistics of a float16 tensor."""
 
     def __init__(self, norm: ChannelLayerNorm, source: float, target: float) -> None:
@@ -91,7 +91,7 @@ class WideGate(nn.Module):
         return scaled(first * second, self.factor).to(torch.float16)
 
 
-class HalfGelu(nn.Module):
+class Fp16Gelu(nn.Module):
     """GELU in float32 between float16 tensors."""
 
     def __init__(self, source: float, target: float) -> None:
@@ -104,7 +104,7 @@ class HalfGelu(nn.Module):
         return scaled(y, self.target).to(torch.float16)
 
 
-class HalfAttention(nn.Module):
+class Fp16Attention(nn.Module):
     """Simplified channel attention: averages over the picture and their weights in float32."""
 
     weights: nn.Module
@@ -121,7 +121,7 @@ class HalfAttention(nn.Module):
         return attended.to(torch.float16)
 
 
-class HalfResidual(nn.Module):
+class Fp16Residual(nn.Module):
     """A branch on a float16 residual stream, whose factor may get smaller on the way."""
 
     def __init__(self, branch: nn.Module, ratio: float) -> None:

@@ -27,7 +27,7 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a network that plain float16 cannot run, with a float prior; checked as it is written."""
-    directory = tmp_path_factory.mktemp("half")
+    directory = tmp_path_factory.mktemp("fp16")
     network = random_network(tiny_architecture((2,))).requires_grad_(False)
     scale_layers(network, WIDE_STREAMS)
     torch.save({"state_dict": network.state_dict()}, directory / "tiny.pth")
@@ -37,7 +37,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def half_graphs(bundle: Path) -> dict[str, onnx.ModelProto]:
+def fp16_graphs(bundle: Path) -> dict[str, onnx.ModelProto]:
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     return {
         name: onnx.load(bundle / entry["float16"]["file"])
@@ -62,7 +62,7 @@ def test_variants_are_in_the_manifest(bundle: Path) -> None:
 
 def test_convolutions_are_float16_and_the_rest_is_not(bundle: Path) -> None:
     seen, kept = set(), []
-    for name, model in half_graphs(bundle).items():
+    for name, model in fp16_graphs(bundle).items():
         graph = onnx.shape_inference.infer_shapes(model).graph
         kinds = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output)}
         averages = {node.output[0] for node in graph.node if node.op_type == "ReduceMean"}
@@ -87,7 +87,7 @@ def test_tensorrt_takes_the_variants(bundle: Path, capsys: pytest.CaptureFixture
     assert main(["--bundle", str(bundle), "--engine", "tensorrt-rtx", *shapes]) == 0
     captured = capsys.readouterr()
     assert "warning" not in (captured.out + captured.err).lower()
-    for name in half_graphs(bundle):
+    for name in fp16_graphs(bundle):
         assert re.search(rf"^{name} +float16 ", captured.out, re.MULTILINE), name
 
 
@@ -96,7 +96,7 @@ def test_tensorrt_convolves_in_float16(bundle: Path) -> None:
     load_tensorrt.cache_clear()
     library: TensorRt = load_tensorrt("tensorrt-rtx")
     module = library.module
-    for name, model in half_graphs(bundle).items():
+    for name, model in fp16_graphs(bundle).items():
         network = library.builder().create_network(0)
         parser = module.OnnxParser(network, library.log.logger)
         assert parser.parse(model.SerializeToString()), name

@@ -24,14 +24,14 @@ def explicit_rounding(model: bytes) -> bytes:
     loaded = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
     graph = loaded.graph
     values = (*graph.value_info, *graph.output)
-    half = {v.name for v in values if v.type.tensor_type.elem_type == TensorProto.FLOAT16}
+    fp16 = {v.name for v in values if v.type.tensor_type.elem_type == TensorProto.FLOAT16}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         explicit = onnx.NodeProto()
         explicit.CopyFrom(node)
         if node.op_type == "Cast" and helper.get_node_attr_value(node, "to") == TensorProto.FLOAT16:
             nodes += _rounded(node.input[0], node.output[0])
-        elif node.op_type in _MOVES or not half.intersection(node.output):
+        elif node.op_type in _MOVES or not fp16.intersection(node.output):
             nodes.append(explicit)
         else:
             (output,) = node.output

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from cca_export.bundle_writer import BundleWriter
 from cca_export.coding_runs import GraphRun
+from cca_export.fp16.check import Fp16Module, compare_fp16, fp16_loss
+from cca_export.fp16.convert import fp16_network
+from cca_export.fp16.ranges import observe_ranges
 from cca_export.graphs import codec_graphs
-from cca_export.half.check import HalfModule, compare_half, half_loss
-from cca_export.half.convert import half_network
-from cca_export.half.ranges import observe_ranges
 from cca_export.network import CcaNetwork
 from cca_export.onnx_writer import onnx_model
-from cca_export.report import GraphReport, HalfReport
+from cca_export.report import Fp16Report, GraphReport
 
 Pictures = Mapping[str, NDArray[Any]]
 """uint8 [1, H, W, 3], sides multiples of 64, by name."""
 
 
-class HalfExport:
+class Fp16Export:
     """The float16 graphs of a network: its transforms, and its prior if that is a float one."""
 
     def __init__(
@@ -40,14 +40,14 @@ class HalfExport:
             RangeError: The network overflows in float32 already.
         """
         ranges = observe_ranges(network, calibration.values())
-        half, self._places = half_network(network, ranges, prior=prior)
+        fp16, self._places = fp16_network(network, ranges, prior=prior)
         self._network, self._engine = network, engine
         self._graphs = {
             graph.name: graph
-            for graph in codec_graphs(half)
+            for graph in codec_graphs(fp16)
             if prior or not graph.name.startswith("prior_")
         }
-        self._modules: dict[str, HalfModule] = {}
+        self._modules: dict[str, Fp16Module] = {}
 
     def add(self, run: GraphRun, bundle: BundleWriter) -> list[GraphReport]:
         """Write the variant of a graph, if it has one.
@@ -64,13 +64,13 @@ class HalfExport:
         if graph.name not in self._graphs:
             return []
         model = onnx_model(self._graphs[graph.name])
-        bundle.add_half(graph, model)
-        module = HalfModule(graph, model, self._engine)
+        bundle.add_fp16(graph, model)
+        module = Fp16Module(graph, model, self._engine)
         self._modules[graph.name] = module
-        comparisons = compare_half(run, module)
+        comparisons = compare_fp16(run, module)
         return [GraphReport(f"{graph.name}.fp16", len(model), tuple(comparisons))]
 
-    def report(self, pictures: Pictures) -> HalfReport:
+    def report(self, pictures: Pictures) -> Fp16Report:
         """What was decided, and what the variants lose on pictures; after all were added.
 
         Raises:
@@ -78,6 +78,6 @@ class HalfExport:
         """
         graphs = list(codec_graphs(self._network))
         losses = [
-            half_loss(name, picture, graphs, self._modules) for name, picture in pictures.items()
+            fp16_loss(name, picture, graphs, self._modules) for name, picture in pictures.items()
         ]
-        return HalfReport(self._places, tuple(losses))
+        return Fp16Report(self._places, tuple(losses))

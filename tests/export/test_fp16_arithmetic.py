@@ -11,9 +11,9 @@ import onnx
 import pytest
 import torch
 from cca_engines import Engine, open_engine
-from cca_export.half.convert import factor
-from cca_export.half.layers import FloatConvolution, HalfAttention, HalfGelu, HalfNorm, WideGate
-from cca_export.half.rounding import explicit_rounding
+from cca_export.fp16.convert import factor
+from cca_export.fp16.layers import FloatConvolution, Fp16Attention, Fp16Gelu, Fp16Norm, WideGate
+from cca_export.fp16.rounding import explicit_rounding
 from cca_export.network import ChannelLayerNorm
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -33,7 +33,7 @@ def engine() -> Engine:
 # --- Explicit roundings -----------------------------------------------------------------------
 
 
-def half_model(
+def fp16_model(
     nodes: list[onnx.NodeProto], weights: Mapping[str, NDArray[Any]] | None = None
 ) -> bytes:
     """From `a` and `b` float32 [1, 4, 2, 2], cast to `ha` and `hb`, to `y`, cast from `hy`."""
@@ -46,7 +46,7 @@ def half_model(
             *nodes,
             helper.make_node("Cast", ["hy"], ["y"], to=FLOAT),
         ],
-        "half",
+        "fp16",
         inputs,
         [helper.make_tensor_value_info("y", FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()],
@@ -65,7 +65,7 @@ def operands() -> dict[str, NDArray[np.float32]]:
 
 
 def run_rounded(engine: Engine, model: bytes) -> NDArray[Any]:
-    graph = engine.load(explicit_rounding(model), "half")
+    graph = engine.load(explicit_rounding(model), "fp16")
     result = graph.run({name: engine.to_device(array) for name, array in operands().items()})
     return engine.to_host(result["y"])
 
@@ -76,7 +76,7 @@ def run_rounded(engine: Engine, model: bytes) -> NDArray[Any]:
 def test_arithmetic_is_rounded_as_numpys_float16(
     operation: str, numpy: Callable[..., Any], engine: Engine
 ) -> None:
-    found = run_rounded(engine, half_model([helper.make_node(operation, ["ha", "hb"], ["hy"])]))
+    found = run_rounded(engine, fp16_model([helper.make_node(operation, ["ha", "hb"], ["hy"])]))
     a, b = (array.astype(np.float16) for array in operands().values())
     with np.errstate(over="ignore", under="ignore"):
         expected = numpy(a, b)
@@ -89,7 +89,7 @@ def test_arithmetic_is_rounded_as_numpys_float16(
 def test_a_convolution_sums_in_float32_and_rounds_once(engine: Engine) -> None:
     weights = np.random.default_rng(1).normal(size=(3, 4, 1, 1)).astype(np.float16)
     node = helper.make_node("Conv", ["ha", "weights"], ["hy"])
-    found = run_rounded(engine, half_model([node], {"weights": weights}))
+    found = run_rounded(engine, fp16_model([node], {"weights": weights}))
     a = operands()["a"].astype(np.float16).astype(np.float64)
     exact = np.einsum("oi,nihw->nohw", weights[:, :, 0, 0].astype(np.float64), a)
     np.testing.assert_array_equal(found, found.astype(np.float16), "values that float16 has")
@@ -105,7 +105,7 @@ def test_every_step_is_rounded(engine: Engine) -> None:
         helper.make_node("Relu", ["joined"], ["positive"]),
         helper.make_node("Div", ["positive", "hb"], ["hy"]),
     ]
-    found = run_rounded(engine, half_model(nodes))
+    found = run_rounded(engine, fp16_model(nodes))
     a, b = (array.astype(np.float16) for array in operands().values())
     with np.errstate(over="ignore", under="ignore"):
         expected = np.maximum(a * b, 0) / b
@@ -124,10 +124,10 @@ def check_layer(
     layer: nn.Module, exact: Callable[[Tensor], Tensor], x: Tensor, source: float, target: float
 ) -> None:
     """A layer between tensors that are stored by factors, against its formula in float64."""
-    half = stored(x, source)
+    fp16 = stored(x, source)
     with torch.inference_mode():
-        found = layer(half)
-        expected = exact(half.double() / source)
+        found = layer(fp16)
+        expected = exact(fp16.double() / source)
     assert found.dtype == torch.float16
     assert found.isfinite().all()
     error = (found.double() / target - expected).abs()
@@ -155,7 +155,7 @@ def test_statistics_of_wide_tensors(source: float, target: float) -> None:
         weight, bias = (p.double()[:, None, None] for p in (norm.weight, norm.bias))
         return centred / deviation * weight + bias
 
-    check_layer(HalfNorm(norm, source, target), exact, seeded(2, 16, 3, 5) * 3000, source, target)
+    check_layer(Fp16Norm(norm, source, target), exact, seeded(2, 16, 3, 5) * 3000, source, target)
 
 
 @pytest.mark.parametrize(("source", "target"), [(1.0, 2.0**-10), (2.0**-6, 2.0**-10)])
@@ -170,7 +170,7 @@ def test_gelu(source: float, target: float) -> None:
     def exact(x: Tensor) -> Tensor:
         return x / 2 * (1 + torch.erf(x / math.sqrt(2)))
 
-    check_layer(HalfGelu(source, target), exact, seeded(2, 8, 3, 5) * 4, source, target)
+    check_layer(Fp16Gelu(source, target), exact, seeded(2, 8, 3, 5) * 4, source, target)
 
 
 @pytest.mark.parametrize(("source", "target"), FACTORS)
@@ -185,7 +185,7 @@ def test_attention_averages_pictures_whose_sum_overflows(source: float, target: 
 
     x = 20 + seeded(2, 6, 60, 70)
     assert x.sum((2, 3)).min() > 65504
-    check_layer(HalfAttention(sca, source, target), exact, x, source, target)
+    check_layer(Fp16Attention(sca, source, target), exact, x, source, target)
 
 
 def test_a_convolution_with_weights_that_float16_does_not_hold() -> None:

@@ -1,6 +1,6 @@
 """What float16 costs in quality, measured on a CPU: every rounding is made explicit.
 
-    python benchmarks/half.py > benchmarks/results/half.md
+    python benchmarks/fp16.py > benchmarks/results/fp16.md
 
 Pictures of the trained model are coded with the graphs that `cca-export --precision fp16` writes.
 A random network of the published size has no meaningful pictures, so its float16 transforms are
@@ -24,16 +24,16 @@ from cca_export.check import CALIBRATION, load_picture
 from cca_export.checkpoint import load_network
 from cca_export.coding_runs import read_symbols, run_codec
 from cca_export.exact.cost import code_length
+from cca_export.fp16.check import Fp16Module, fp16_loss
+from cca_export.fp16.convert import Fp16Places, fp16_network
+from cca_export.fp16.ranges import Ranges, observe_ranges
 from cca_export.graphs import CodecGraph, codec_graphs
-from cca_export.half.check import HalfModule, half_loss
-from cca_export.half.convert import HalfPlaces, half_network
-from cca_export.half.ranges import Ranges, observe_ranges
 from cca_export.network import CcaNetwork, NafBlock
 from cca_export.onnx_writer import onnx_model
 from cca_export.steps import smallest_scale, table_indexes
 from cca_export.tables import gaussian_tables
+from fp16_islands import MORE, WITHOUT, Rounded, replaced
 from full_size_checkpoint import PUBLISHED, random_network
-from half_islands import MORE, WITHOUT, Rounded, replaced
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -119,10 +119,10 @@ def share(found: NDArray[Any], expected: NDArray[Any]) -> float:
     return 100 * float(np.mean(found != expected))
 
 
-def print_trained(engine: Engine, network: CcaNetwork, half: CcaNetwork) -> None:
+def print_trained(engine: Engine, network: CcaNetwork, fp16: CcaNetwork) -> None:
     """One row a picture."""
     graphs = list(codec_graphs(network))
-    modules = {g.name: HalfModule(g, onnx_model(g), engine) for g in codec_graphs(half)}
+    modules = {g.name: Fp16Module(g, onnx_model(g), engine) for g in codec_graphs(fp16)}
     everything = [CodecGraph(g.name, modules[g.name], g.inputs, g.outputs) for g in graphs]
     transforms = [everything[0], *graphs[1:-1], everything[-1]]
     smallest = smallest_scale(network.finest_step)
@@ -132,7 +132,7 @@ def print_trained(engine: Engine, network: CcaNetwork, half: CcaNetwork) -> None
     print("| FP16 prior as well: PSNR | bytes | indexes differ | symbols differ |")
     print("|---" * 10 + "|")
     for name, picture in pictures():
-        loss = half_loss(name, picture, graphs, modules)
+        loss = fp16_loss(name, picture, graphs, modules)
         before = coded(graphs, picture, smallest)
         columns = [f"{loss.psnr:.3f} dB | {loss.synthesis:+.4f} dB | {loss.latents:+.4f} dB"]
         for some in (transforms, everything):
@@ -163,12 +163,12 @@ class Expected:
             y = network.g_a(picture.float().permute(0, 3, 1, 2) / 255)
             return cls(picture, y, network.h_a(y), network.g_s(torch.round(y)))
 
-    def noise(self, half: CcaNetwork) -> tuple[float, float, float]:
+    def noise(self, fp16: CcaNetwork) -> tuple[float, float, float]:
         """Of y, z and x by a float16 network: decibels of their variance; NaN if not finite."""
         with torch.no_grad(), Rounded():
-            y = half.g_a(self.picture.float().permute(0, 3, 1, 2) / 255)
-            z = half.h_a(self.y)
-            x = half.g_s(torch.round(self.y))
+            y = fp16.g_a(self.picture.float().permute(0, 3, 1, 2) / 255)
+            z = fp16.h_a(self.y)
+            x = fp16.g_s(torch.round(self.y))
         return noise(y, self.y), noise(z, self.z), noise(x, self.x)
 
 
@@ -179,7 +179,7 @@ def noise(found: Tensor, expected: Tensor) -> float:
     return 10 * math.log10(max(ratio, 1e-30)) if math.isfinite(ratio) else math.nan
 
 
-def describe(places: HalfPlaces) -> str:
+def describe(places: Fp16Places) -> str:
     return (
         f"{places.convolutions} convolutions, {len(places.scaled)} tensors stored by a factor, "
         f"{len(places.kept)} convolutions kept in float32"
@@ -189,17 +189,17 @@ def describe(places: HalfPlaces) -> str:
 def print_islands(network: CcaNetwork, ranges: Ranges, picture: Tensor) -> None:
     """One row for each part that is float32, with that part in float16."""
     expected = Expected.of(network, picture)
-    half, places = half_network(network, ranges, prior=False)
+    fp16, places = fp16_network(network, ranges, prior=False)
     print(f"Largest magnitude {ranges.largest():.3g}; {describe(places)}.\n")
     print("| | y | z | x | x loses at 40 dB |")
     print("|---|---|---|---|---|")
-    print_row("as exported", expected.noise(half))
-    plain, _ = half_network(network, Ranges(), prior=False)
+    print_row("as exported", expected.noise(fp16))
+    plain, _ = fp16_network(network, Ranges(), prior=False)
     print_row("without factors", expected.noise(plain))
     for prefix, parts in (("float16: ", WITHOUT), ("float32 as well: ", MORE)):
         for name, (layers, by) in parts.items():
-            if any(isinstance(module, layers) for module in half.modules()):
-                print_row(prefix + name, expected.noise(replaced(half, layers, by)))
+            if any(isinstance(module, layers) for module in fp16.modules()):
+                print_row(prefix + name, expected.noise(replaced(fp16, layers, by)))
     print()
 
 
@@ -216,15 +216,15 @@ def main() -> None:
     engine = open_engine("onnxruntime")
     network = load_network(CHECKPOINT).eval().requires_grad_(False)
     ranges = observe_ranges(network, [load_picture(p) for p in CALIBRATION])
-    half, places = half_network(network, ranges, prior=True)
+    fp16, places = fp16_network(network, ranges, prior=True)
     print("# What float16 costs in quality\n")
     print(
-        f"`benchmarks/half.py`, PyTorch {torch.__version__}, onnxruntime; "
+        f"`benchmarks/fp16.py`, PyTorch {torch.__version__}, onnxruntime; "
         "see docs/guide/precision.md\n"
     )
     print("## The trained model\n")
     print(f"With its prior {describe(places)}.\n")
-    print_trained(engine, network, half)
+    print_trained(engine, network, fp16)
     print("\n## What is float32, and what happens without it\n")
     print("### The trained model, golden/chelsea\n")
     print_islands(network, ranges, next(pictures())[1])

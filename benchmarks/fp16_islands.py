@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from cca_export.half.layers import HalfAttention, HalfGelu, HalfNorm, ToHalf, WideGate
+from cca_export.fp16.layers import Fp16Attention, Fp16Gelu, Fp16Norm, ToFp16, WideGate
 from cca_export.network import CcaNetwork, SimpleGate
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -37,10 +37,10 @@ def _to(x: Tensor, before: torch.dtype, after: torch.dtype) -> Tensor:
     return x.to(after) if x.dtype == before else x
 
 
-class NormInHalf(nn.Module):
+class NormInFp16(nn.Module):
     """Layer normalisation with float16 statistics, of a tensor stored by any factor."""
 
-    def __init__(self, layer: HalfNorm) -> None:
+    def __init__(self, layer: Fp16Norm) -> None:
         super().__init__()
         self.weight, self.bias = (
             p.detach().to(HALF)[:, None, None] for p in (layer.norm.weight, layer.norm.bias)
@@ -53,10 +53,10 @@ class NormInHalf(nn.Module):
         return x / torch.sqrt(variance) * self.weight + self.bias
 
 
-class AttentionInHalf(nn.Module):
+class AttentionInFp16(nn.Module):
     """Channel attention whose averages, or whose product with its input alone, are float16."""
 
-    def __init__(self, layer: HalfAttention, *, averages: bool) -> None:
+    def __init__(self, layer: Fp16Attention, *, averages: bool) -> None:
         super().__init__()
         self.weights, self.averages = layer.weights, averages
 
@@ -70,7 +70,7 @@ class AttentionInHalf(nn.Module):
         return gated * self.weights(average).to(HALF)
 
 
-class GateInHalf(nn.Module):
+class GateInFp16(nn.Module):
     """A product of float16 numbers, stored by another factor than it comes out with."""
 
     def __init__(self, layer: WideGate) -> None:
@@ -83,10 +83,10 @@ class GateInHalf(nn.Module):
         return first * second * self.factor
 
 
-class GeluInHalf(nn.Module):
+class GeluInFp16(nn.Module):
     """GELU in float16: the formula, each step rounded."""
 
-    def __init__(self, layer: HalfGelu) -> None:
+    def __init__(self, layer: Fp16Gelu) -> None:
         super().__init__()
         self.argument = 0.5**0.5 / layer.source
         self.factor = 0.5 * layer.target / layer.source
@@ -96,7 +96,7 @@ class GeluInHalf(nn.Module):
         return x * (1 + torch.erf(x * self.argument)) * self.factor
 
 
-class PixelsInHalf(nn.Module):
+class PixelsInFp16(nn.Module):
     """Pixels that are divided by 255 in float16, then read by weights made for 0 to 255."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,12 +107,12 @@ class PixelsInHalf(nn.Module):
 Replacement = Callable[[Any], nn.Module]
 
 WITHOUT: Mapping[str, tuple[type[nn.Module], Replacement]] = {
-    "statistics of layer norms": (HalfNorm, NormInHalf),
-    "averages over the picture": (HalfAttention, lambda m: AttentionInHalf(m, averages=True)),
-    "products with attention": (HalfAttention, lambda m: AttentionInHalf(m, averages=False)),
-    "products of gates with factors": (WideGate, GateInHalf),
-    "GELU": (HalfGelu, GeluInHalf),
-    "pixels": (ToHalf, lambda m: PixelsInHalf() if m.factor == LEVELS else m),
+    "statistics of layer norms": (Fp16Norm, NormInFp16),
+    "averages over the picture": (Fp16Attention, lambda m: AttentionInFp16(m, averages=True)),
+    "products with attention": (Fp16Attention, lambda m: AttentionInFp16(m, averages=False)),
+    "products of gates with factors": (WideGate, GateInFp16),
+    "GELU": (Fp16Gelu, GeluInFp16),
+    "pixels": (ToFp16, lambda m: PixelsInFp16() if m.factor == LEVELS else m),
 }
 """What is float32 inside a float16 network, the layers that compute it, and float16 ones."""
 
