@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from cca_export.graphs import CodecGraph, codec_graphs
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import CcaNetwork
+from cca_export.graphs import CodecGraph
 from cca_export.steps import smallest_scale, table_indexes
 from cca_export.tables import EntropyTables, gaussian_tables, hyper_latent_tables
 from cca_runtime.stopwatch import Stopwatch
@@ -181,7 +182,7 @@ def exact_values_on(
     """All that an exact prior's graphs give for pictures, as PyTorch computes it on a device.
 
     Args:
-        graphs: `cca_export.exact.graphs.exact_graphs`.
+        graphs: `cca_export.lower.exact.graphs.exact_graphs`.
         images: uint8 [N, H, W, 3], sides multiples of 64.
         device: Where the prior runs. The analysis, which is not exact, runs on the CPU, so
             that the prior is given the same values everywhere.

@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from cca_engines import Engine
 from cca_engines.processor import processor_name, usable_cores
-from cca_export import folding
 from cca_export.checkpoint import load_network
-from cca_export.graphs import CodecGraph, codec_graphs
-from cca_export.network import LAYER_NORM_EPSILON
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import LAYER_NORM_EPSILON
+from cca_export.graphs import CodecGraph
+from cca_export.lower import folding
 from cca_export.onnx_writer import onnx_model
 from engine_settings import engines
 from torch import Tensor, nn

@@ -23,12 +23,13 @@ from cca_engines import Engine, open_engine
 from cca_export.check import CALIBRATION, load_picture
 from cca_export.checkpoint import load_network
 from cca_export.coding_runs import read_symbols, run_codec
-from cca_export.exact.cost import code_length
-from cca_export.fp16.check import Fp16Module, fp16_loss
-from cca_export.fp16.convert import Fp16Places, fp16_network
-from cca_export.fp16.ranges import Ranges, observe_ranges
-from cca_export.graphs import CodecGraph, codec_graphs
-from cca_export.network import CcaNetwork, NafBlock
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import CcaNetwork, NafBlock
+from cca_export.graphs import CodecGraph
+from cca_export.lower.exact.cost import code_length
+from cca_export.lower.fp16.check import Fp16Module, fp16_loss
+from cca_export.lower.fp16.convert import Fp16Places, fp16_network
+from cca_export.lower.fp16.ranges import Ranges, observe_ranges
 from cca_export.onnx_writer import onnx_model
 from cca_export.steps import smallest_scale, table_indexes
 from cca_export.tables import gaussian_tables

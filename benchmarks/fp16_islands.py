@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from cca_export.fp16.layers import Fp16Attention, Fp16Gelu, Fp16Norm, ToFp16, WideGate
-from cca_export.network import CcaNetwork, SimpleGate
+from cca_export.families.cca.network import CcaNetwork, SimpleGate
+from cca_export.lower.fp16.layers import Fp16Attention, Fp16Gelu, Fp16Norm, ToFp16, WideGate
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only

@@ -10,8 +10,13 @@ from __future__ import annotations
 import argparse
 
 import torch
-from cca_export.architecture import Architecture, GroupShape, NafStackShape, TransformShape
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.architecture import (
+    Architecture,
+    GroupShape,
+    NafStackShape,
+    TransformShape,
+)
+from cca_export.families.cca.network import CcaNetwork
 
 WIDTHS = (192, 224, 256)
 GROUPS = (8, 28, 56, 92, 136)

@@ -26,10 +26,10 @@ import torch
 from cca_core import HYPER_STRIDE, TILE_NONE, DecoderMachine, EncoderMachine, pad_picture
 from cca_engines import Engine, EngineError, fingerprint, open_engine, optimisations
 from cca_export.checkpoint import load_network
-from cca_export.exact.calibration import observe_prior
-from cca_export.exact.graphs import ExactPrior, exact_graphs
+from cca_export.families.cca.network import CcaNetwork
 from cca_export.graphs import CodecGraph
-from cca_export.network import CcaNetwork
+from cca_export.lower.exact.calibration import observe_prior
+from cca_export.lower.exact.graphs import ExactPrior, exact_graphs
 from cca_runtime.bundle import Bundle, open_bundle
 from cca_runtime.codec import Codec
 from cca_runtime.conformance import verify

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 
 import torch
-from cca_export.exact.calibration import observe_prior
-from cca_export.exact.graphs import ExactPrior, exact_graphs
-from cca_export.folding import folded
 from cca_export.graphs import CodecGraph
+from cca_export.lower.exact.calibration import observe_prior
+from cca_export.lower.exact.graphs import ExactPrior, exact_graphs
+from cca_export.lower.folding import folded
 from cca_export.onnx_writer import onnx_model
 from full_size_checkpoint import PUBLISHED, random_network
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from cca_export.bundle_writer import BundleWriter
 from cca_export.complexity import complexity
-from cca_export.graphs import codec_graphs
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import CcaNetwork
 from cca_export.tables import EntropyTables
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cca_export.architecture import Architecture, GroupShape, NafStackShape, TransformShape
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.architecture import (
+    Architecture,
+    GroupShape,
+    NafStackShape,
+    TransformShape,
+)
+from cca_export.families.cca.network import CcaNetwork
 
 
 def tiny_architecture(group_sizes: tuple[int, ...]) -> Architecture:

@@ -8,7 +8,12 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from cca_export.architecture import Architecture, GroupShape, NafStackShape, TransformShape
+from cca_export.families.cca.architecture import (
+    Architecture,
+    GroupShape,
+    NafStackShape,
+    TransformShape,
+)
 
 # 96 latent channels, half the length of these, cannot hold what 0.5 bits per pixel pay for: the
 # best linear 16x16 transform with as many coefficients ends at 24 dB on china and 33 dB on flower.

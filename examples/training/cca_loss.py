@@ -11,8 +11,8 @@ straw man.
 from __future__ import annotations
 
 import torch
-from cca_export.architecture import Architecture
-from cca_export.network import NafStack
+from cca_export.families.cca.architecture import Architecture
+from cca_export.families.cca.network import NafStack
 from torch import Tensor, nn
 
 from training.forward import Context, Pass

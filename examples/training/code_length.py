@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from cca_export.graphs import codec_graphs
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import CcaNetwork
 from cca_export.steps import smallest_scale, table_indexes
 from cca_export.tables import EntropyTables, gaussian_tables, hyper_latent_tables
 from numpy.typing import NDArray

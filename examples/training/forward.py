@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.network import CcaNetwork
 from torch import Tensor
 
 from training.processes import Share

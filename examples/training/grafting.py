@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from cca_export.network import BottleneckBlock, CcaNetwork, ChannelLayerNorm, NafBlock
+from cca_export.families.cca.network import BottleneckBlock, CcaNetwork, ChannelLayerNorm, NafBlock
 from torch import Tensor, nn
 
 _NEW_LATENTS = 0.1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.network import CcaNetwork
 from torch import nn
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from cca_export.network import FactorisedPrior
+from cca_export.families.cca.network import FactorisedPrior
 from cca_export.tables import SMALLEST_SCALE, TAIL_MASS, cumulative_logits
 from torch import Tensor
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from cca_export.architecture import Architecture
-from cca_export.network import (
+from cca_export.families.cca.architecture import Architecture
+from cca_export.families.cca.network import (
     AnalysisTransform,
     CcaNetwork,
     FactorisedPrior,

@@ -19,7 +19,7 @@ from types import FrameType
 
 import torch
 from cca_export.checkpoint import CheckpointError, load_network
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.network import CcaNetwork
 from torch.utils.data import DataLoader, Subset
 
 from training.architectures import ArchitectureError, named_architecture

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.network import CcaNetwork
 from torch import Tensor, nn
 
 from training.cca_loss import AdjustedContext, saved_bits

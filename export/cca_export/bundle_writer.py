@@ -16,9 +16,9 @@ import onnx
 import torch
 from cca_console.ending import temporary_folder, uninterrupted
 
-from cca_export.architecture import Architecture
 from cca_export.coding_runs import coding, signature
 from cca_export.complexity import Complexity
+from cca_export.families.cca.architecture import Architecture
 from cca_export.graphs import CodecGraph
 from cca_export.manifest import MANIFEST
 from cca_export.table_file import encode_table_file

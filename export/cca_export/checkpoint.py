@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cca_export.inference import UnknownArchitectureError, infer_architecture
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.inference import UnknownArchitectureError, infer_architecture
+from cca_export.families.cca.network import CcaNetwork
 
 MAX_FILE_BYTES = 16 << 30
 """A training checkpoint of the published size, optimiser state included, is near 2 GB."""

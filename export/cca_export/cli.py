@@ -226,8 +226,8 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     from cca_export.bundle_writer import BundleError, TargetError
     from cca_export.check import CALIBRATION, CHECK_PICTURE, PictureError, list_pictures
     from cca_export.checkpoint import CheckpointError
-    from cca_export.exact.export import proof_table
     from cca_export.exporter import ExportSettings, export_bundle
+    from cca_export.lower.exact.export import proof_table
     from cca_export.report import describe
 
     name = options.name if options.name is not None else options.ckpt.stem

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.network import CcaNetwork
 
 # Picture pixels, along one side, per position at which a layer's weights are applied:
 # its output for a strided convolution, its input for a transposed one.

@@ -15,12 +15,13 @@ from cca_export.check import CALIBRATION, CHECK_PICTURE, CHECK_STEPS, check_grap
 from cca_export.checkpoint import CheckpointError, load_network
 from cca_export.coding_runs import run_codec
 from cca_export.complexity import complexity
-from cca_export.exact.cost import Coding, ExactCost, exact_cost
-from cca_export.exact.export import ExactExport, Pictures, build_exact, proof_to_json
-from cca_export.folding import folded
-from cca_export.fp16.export import Fp16Export
-from cca_export.graphs import CodecGraph, codec_graphs
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import CcaNetwork
+from cca_export.graphs import CodecGraph
+from cca_export.lower.exact.cost import Coding, ExactCost, exact_cost
+from cca_export.lower.exact.export import ExactExport, Pictures, build_exact, proof_to_json
+from cca_export.lower.folding import folded
+from cca_export.lower.fp16.export import Fp16Export
 from cca_export.onnx_writer import onnx_model
 from cca_export.report import ExportReport, GraphReport
 from cca_export.steps import smallest_scale, trained_codes

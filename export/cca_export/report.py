@@ -9,12 +9,12 @@ import cca_core
 
 from cca_export.check import Comparison
 from cca_export.complexity import Complexity
-from cca_export.exact.build import LayerProof
-from cca_export.exact.cost import ExactCost
-from cca_export.exact.export import worst_margin
-from cca_export.exact.layers import EXACT_INTEGER
-from cca_export.fp16.check import Fp16Loss
-from cca_export.fp16.convert import Fp16Places
+from cca_export.lower.exact.build import LayerProof
+from cca_export.lower.exact.cost import ExactCost
+from cca_export.lower.exact.export import worst_margin
+from cca_export.lower.exact.layers import EXACT_INTEGER
+from cca_export.lower.fp16.check import Fp16Loss
+from cca_export.lower.fp16.convert import Fp16Places
 
 
 @dataclass(frozen=True)

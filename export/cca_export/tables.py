@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from cca_export.network import FactorisedPrior
+from cca_export.families.cca.network import FactorisedPrior
 
 PRECISION = 16
 """Bits of a cumulative frequency: every table ends at 2 ** PRECISION."""

@@ -21,7 +21,7 @@ from cca_engines import (
     open_engine,
     optimisations,
 )
-from cca_export.exact.conformance import conformance_cases, encode_inputs
+from cca_export.lower.exact.conformance import conformance_cases, encode_inputs
 from cca_runtime import BadInputError, FailureError
 from cca_runtime.bundle import open_bundle
 from cca_runtime.cli import main

@@ -14,9 +14,9 @@ import torch
 from cca_engines import available_engines, open_engine, optimisations
 from cca_export.check import CALIBRATION, load_picture
 from cca_export.checkpoint import load_network
-from cca_export.exact.calibration import observe_prior
-from cca_export.exact.graphs import ExactPrior, exact_graphs
 from cca_export.graphs import CodecGraph
+from cca_export.lower.exact.calibration import observe_prior
+from cca_export.lower.exact.graphs import ExactPrior, exact_graphs
 from cca_runtime.bundle import Bundle, open_bundle
 from locations import DEFAULT_CHECKPOINT, GOLDEN
 from numpy.typing import NDArray

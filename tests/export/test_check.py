@@ -20,7 +20,8 @@ from cca_export.check import (
 )
 from cca_export.coding_runs import GraphRun, read_symbols, run_codec
 from cca_export.exporter import ExportSettings
-from cca_export.graphs import CodecGraph, codec_graphs
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.graphs import CodecGraph
 from forgery import unloadable_graph
 from full_size_checkpoint import random_network
 from locations import GOLDEN

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 import torch
-from cca_export.architecture import (
+from cca_export.checkpoint import CheckpointError, load_network
+from cca_export.families.cca.architecture import (
     STAGES,
     Architecture,
     GroupShape,
     NafStackShape,
     TransformShape,
 )
-from cca_export.checkpoint import CheckpointError, load_network
-from cca_export.inference import infer_architecture
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.inference import infer_architecture
+from cca_export.families.cca.network import CcaNetwork
 from full_size_checkpoint import random_network
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from cca_export.check import CHECK_PICTURE, load_picture
-from cca_export.exact import build
-from cca_export.exact.convert import Scaled, UnprovableLayerError, quantise
-from cca_export.exact.export import build_exact
-from cca_export.exact.gelu import REQUIRED_MARGIN, GeluConstants, gelu_constants
-from cca_export.exact.layers import EXACT_INTEGER, SUPPORT
-from cca_export.exact.normalisation import mean_is_exact
+from cca_export.lower.exact import build
+from cca_export.lower.exact.convert import Scaled, UnprovableLayerError, quantise
+from cca_export.lower.exact.export import build_exact
+from cca_export.lower.exact.gelu import REQUIRED_MARGIN, GeluConstants, gelu_constants
+from cca_export.lower.exact.layers import EXACT_INTEGER, SUPPORT
+from cca_export.lower.exact.normalisation import mean_is_exact
 from full_size_checkpoint import random_network
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from cca_engines import digest
-from cca_export.exact.calibration import observe_prior
-from cca_export.exact.graphs import ExactPrior, ExactScaleIndex, exact_graphs
-from cca_export.exact.layers import AverageFactors, ExactAttention, ExactLayerNorm
-from cca_export.exact.modules import ExactLrp, ExactNafBlock
-from cca_export.exact.normalisation import fill_inverse_deviations
+from cca_export.families.cca.network import CcaNetwork
 from cca_export.graphs import CodecGraph
-from cca_export.network import CcaNetwork
+from cca_export.lower.exact.calibration import observe_prior
+from cca_export.lower.exact.graphs import ExactPrior, ExactScaleIndex, exact_graphs
+from cca_export.lower.exact.layers import AverageFactors, ExactAttention, ExactLayerNorm
+from cca_export.lower.exact.modules import ExactLrp, ExactNafBlock
+from cca_export.lower.exact.normalisation import fill_inverse_deviations
 from cca_export.onnx_writer import onnx_model
 from cca_runtime.bundle import open_bundle
 from numpy.typing import NDArray

@@ -22,8 +22,8 @@ import torch
 from cca_export import exporter
 from cca_export.bundle_writer import new_bundle
 from cca_export.cli import main
-from cca_export.exact import export as exact_export
 from cca_export.graphs import CodecGraph
+from cca_export.lower.exact import export as exact_export
 from forgery import unloadable_graph
 from full_size_checkpoint import random_network
 from PIL import Image

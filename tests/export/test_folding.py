@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cca_export.folding import FoldedNafBlock, SubPixelConvolution, folded
-from cca_export.graphs import codec_graphs
-from cca_export.network import NafBlock
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import NafBlock
+from cca_export.lower.folding import FoldedNafBlock, SubPixelConvolution, folded
 from full_size_checkpoint import random_network
 from tiny_networks import tiny_architecture
 from torch import nn

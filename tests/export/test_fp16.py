@@ -14,11 +14,11 @@ import torch
 from cca_export.check import CALIBRATION, MismatchError, load_picture
 from cca_export.checkpoint import load_network
 from cca_export.coding_runs import GraphRun
-from cca_export.fp16.check import Fp16Module, compare_fp16, fp16_loss
-from cca_export.fp16.convert import RangeError, fp16_network
-from cca_export.fp16.ranges import Ranges, observe_ranges
-from cca_export.graphs import codec_graphs
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import CcaNetwork
+from cca_export.lower.fp16.check import Fp16Module, compare_fp16, fp16_loss
+from cca_export.lower.fp16.convert import RangeError, fp16_network
+from cca_export.lower.fp16.ranges import Ranges, observe_ranges
 from fp16_islands import Rounded
 from full_size_checkpoint import random_network
 from locations import CHECKPOINTS, GOLDEN

@@ -11,10 +11,16 @@ import onnx
 import pytest
 import torch
 from cca_engines import Engine, open_engine
-from cca_export.fp16.convert import factor
-from cca_export.fp16.layers import FloatConvolution, Fp16Attention, Fp16Gelu, Fp16Norm, WideGate
-from cca_export.fp16.rounding import explicit_rounding
-from cca_export.network import ChannelLayerNorm
+from cca_export.families.cca.network import ChannelLayerNorm
+from cca_export.lower.fp16.convert import factor
+from cca_export.lower.fp16.layers import (
+    FloatConvolution,
+    Fp16Attention,
+    Fp16Gelu,
+    Fp16Norm,
+    WideGate,
+)
+from cca_export.lower.fp16.rounding import explicit_rounding
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn

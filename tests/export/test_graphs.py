@@ -14,9 +14,10 @@ import torch
 from cca_engines import Graph, open_engine
 from cca_export.checkpoint import load_network
 from cca_export.complexity import complexity
-from cca_export.folding import folded
-from cca_export.graphs import CodecGraph, ScaleIndex, TensorSpec, codec_graphs
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.cut import ScaleIndex, codec_graphs
+from cca_export.families.cca.network import CcaNetwork
+from cca_export.graphs import CodecGraph, TensorSpec
+from cca_export.lower.folding import folded
 from cca_export.onnx_writer import onnx_model
 from cca_export.tables import scale_table, scale_thresholds
 from full_size_checkpoint import PUBLISHED, random_network

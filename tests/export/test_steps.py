@@ -6,11 +6,11 @@ import cca_core
 import numpy as np
 import pytest
 from cca_export import steps
-from cca_export.exact import build
-from cca_export.exact.calibration import observe_prior
-from cca_export.exact.convert import UnprovableLayerError
-from cca_export.exact.graphs import ExactPrior
-from cca_export.exact.latents import largest_latent, widest_step
+from cca_export.lower.exact import build
+from cca_export.lower.exact.calibration import observe_prior
+from cca_export.lower.exact.convert import UnprovableLayerError
+from cca_export.lower.exact.graphs import ExactPrior
+from cca_export.lower.exact.latents import largest_latent, widest_step
 from full_size_checkpoint import random_network
 from references.quantisation_steps import numerator, symbol_range, table_indexes
 from tiny_networks import tiny_architecture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cca_export.checkpoint import load_network
-from cca_export.network import FactorisedPrior
+from cca_export.families.cca.network import FactorisedPrior
 from cca_export.tables import (
     MAX_TABLE_SYMBOLS,
     EntropyTables,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from cca_export.checkpoint import load_network
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.network import CcaNetwork
 from cca_export.tables import gaussian_tables, scale_table
 from locations import CHECKPOINTS, GOLDEN
 from PIL import Image

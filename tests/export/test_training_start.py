@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cca_export.architecture import Architecture, NafStackShape, TransformShape
 from cca_export.checkpoint import load_network
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.architecture import Architecture, NafStackShape, TransformShape
+from cca_export.families.cca.network import CcaNetwork
 from full_size_checkpoint import PUBLISHED, random_network
 from tiny_networks import tiny_architecture
 from training import data, train

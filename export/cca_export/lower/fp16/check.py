@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from cca_export.check import Comparison, MismatchError
 from cca_export.coding_runs import GraphRun, run_codec
-from cca_export.fp16.rounding import explicit_rounding
 from cca_export.graphs import CodecGraph
+from cca_export.lower.fp16.rounding import explicit_rounding
 
 ALLOWED_ERROR = 0.02
 """Of an output, root mean square, relative. Correct graphs err by 0.001 to 0.004."""

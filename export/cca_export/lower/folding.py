@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cca_export.families.cca.network import LAYER_NORM_EPSILON, ChannelLayerNorm, NafBlock
 from cca_export.graphs import CodecGraph
-from cca_export.network import LAYER_NORM_EPSILON, ChannelLayerNorm, NafBlock
 
 _SCALE = 2
 # Of a 5x5 kernel with stride 2 and padding 2, these rows (columns) meet the output's even and

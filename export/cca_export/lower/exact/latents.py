@@ -6,7 +6,7 @@ import functools
 
 import cca_core
 
-from cca_export.exact.modules import LRP_BITS, MEAN_BITS, MEANS
+from cca_export.lower.exact.modules import LRP_BITS, MEAN_BITS, MEANS
 from cca_export.steps import CODES, STEP_BITS, numerator
 
 _LARGEST_PREDICTION = 1 << (LRP_BITS - 1)

@@ -1,6 +1,6 @@
 """The prior's networks from exact layers, shaped like their float counterparts.
 
-Attribute names follow `cca_export.network`, so that a layer of the exact prior,
+Attribute names follow `cca_export.families.cca.network`, so that a layer of the exact prior,
 of the float prior and of the checkpoint has one name.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cca_export.exact.layers import (
+from cca_export.families.cca.network import NafBlock, NafStack
+from cca_export.lower.exact.layers import (
     GELU_INPUT,
     INNER,
     RESIDUAL,
@@ -24,7 +25,6 @@ from cca_export.exact.layers import (
     ExactTable,
     Range,
 )
-from cca_export.network import NafBlock, NafStack
 
 MEAN_BITS = 6
 """Means are multiples of 2^-6."""

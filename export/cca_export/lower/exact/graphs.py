@@ -14,17 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cca_export.exact.build import Builder, LayerProof
-from cca_export.exact.calibration import Observations
-from cca_export.exact.convert import Scaled, best_exponents
-from cca_export.exact.layers import (
+from cca_export.families.cca.cut import codec_graphs, known_latents
+from cca_export.families.cca.network import CcaNetwork, NafStack
+from cca_export.graphs import CodecGraph, TensorSpec, symbols_of
+from cca_export.lower.exact.build import Builder, LayerProof
+from cca_export.lower.exact.calibration import Observations
+from cca_export.lower.exact.convert import Scaled, best_exponents
+from cca_export.lower.exact.layers import (
     CONTEXT,
     SUPPORT,
     AverageFactors,
     ExactAttention,
     ExactRescale,
 )
-from cca_export.exact.modules import (
+from cca_export.lower.exact.modules import (
     LRP_BITS,
     MEAN_BITS,
     MEANS,
@@ -34,8 +37,6 @@ from cca_export.exact.modules import (
     ExactLrp,
     ExactNafStack,
 )
-from cca_export.graphs import CodecGraph, TensorSpec, codec_graphs, known_latents, symbols_of
-from cca_export.network import CcaNetwork, NafStack
 from cca_export.steps import smallest_scale
 from cca_export.tables import scale_thresholds
 

@@ -12,19 +12,19 @@ from cca_engines import Engine, Graph
 from numpy.typing import NDArray
 
 from cca_export.coding_runs import Arrays
-from cca_export.exact.build import LayerProof
-from cca_export.exact.calibration import observe_prior
-from cca_export.exact.conformance import (
+from cca_export.families.cca.network import CcaNetwork
+from cca_export.graphs import CodecGraph
+from cca_export.lower.exact.build import LayerProof
+from cca_export.lower.exact.calibration import observe_prior
+from cca_export.lower.exact.conformance import (
     ConformanceCase,
     case_digests,
     case_to_manifest,
     conformance_cases,
     encode_inputs,
 )
-from cca_export.exact.graphs import ExactPrior, exact_graphs
-from cca_export.exact.layers import EXACT_INTEGER
-from cca_export.graphs import CodecGraph
-from cca_export.network import CcaNetwork
+from cca_export.lower.exact.graphs import ExactPrior, exact_graphs
+from cca_export.lower.exact.layers import EXACT_INTEGER
 
 Pictures = Mapping[str, NDArray[np.uint8]]
 """Pictures by name, uint8 [1, H, W, 3], sides multiples of 64."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cca_export.architecture import (
+from cca_export.families.cca.architecture import (
     STAGES,
     Architecture,
     GroupShape,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
-from cca_export.exact.layers import GELU_INPUT, GELU_OUTPUT
+from cca_export.lower.exact.layers import GELU_INPUT, GELU_OUTPUT
 
 ERF_ERROR = 2.0**-22
 """Bound on the error of any engine's float32 erf; published ones stay below 2^-23."""

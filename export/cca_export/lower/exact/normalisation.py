@@ -6,7 +6,7 @@ import functools
 
 import torch
 
-from cca_export.exact.layers import (
+from cca_export.lower.exact.layers import (
     EXACT_INTEGER,
     NORMALISED,
     RESIDUAL,

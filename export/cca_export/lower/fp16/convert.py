@@ -18,7 +18,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cca_export.fp16.layers import (
+from cca_export.families.cca.network import (
+    BottleneckBlock,
+    CcaNetwork,
+    ChannelLayerNorm,
+    NafBlock,
+    NafStack,
+    SimpleGate,
+)
+from cca_export.lower.fp16.layers import (
     FloatConvolution,
     Fp16Attention,
     Fp16Gelu,
@@ -30,15 +38,7 @@ from cca_export.fp16.layers import (
     fold_gains,
     scaled_convolution,
 )
-from cca_export.fp16.ranges import Ranges, larger
-from cca_export.network import (
-    BottleneckBlock,
-    CcaNetwork,
-    ChannelLayerNorm,
-    NafBlock,
-    NafStack,
-    SimpleGate,
-)
+from cca_export.lower.fp16.ranges import Ranges, larger
 
 HEADROOM = 8
 """How far beyond the calibration pictures' a magnitude may go before it overflows."""

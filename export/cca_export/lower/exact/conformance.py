@@ -20,8 +20,8 @@ from cca_engines import digest
 from numpy.typing import NDArray
 
 from cca_export.coding_runs import Arrays, RunGraph, run_in_pytorch, run_prior
-from cca_export.exact.latents import widest_step
 from cca_export.graphs import CodecGraph
+from cca_export.lower.exact.latents import widest_step
 from cca_export.steps import CODES
 
 _Maker: TypeAlias = Callable[[np.random.PCG64, tuple[int, ...]], NDArray[np.int16]]

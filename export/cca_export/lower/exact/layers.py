@@ -4,7 +4,7 @@ Every tensor between layers holds integers in float32. A sum stays below 2^24 in
 units of its last place whatever the order of its terms, so blocking, fused
 multiply-adds and thread counts cannot change it; rescaling is by powers of two
 and rounded at once. docs/spec/exact.md specifies the arithmetic, layer by layer;
-`cca_export.exact.convert` proves the bounds for the integers of a given model.
+`cca_export.lower.exact.convert` proves the bounds for the integers of a given model.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class ExactGelu(nn.Module):
     """Floor(b x (1 + erf(a x)) + c), clipped, with constants for each channel.
 
     The one function that an engine evaluates itself. Its input is one of 4095
-    integers; `cca_export.exact.gelu` evaluates all of them and chooses c so that no
+    integers; `cca_export.lower.exact.gelu` evaluates all of them and chooses c so that no
     value is nearer to a rounding boundary than several times any library's error.
     """
 

@@ -8,8 +8,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cca_export.exact.calibration import Observations
-from cca_export.exact.convert import (
+from cca_export.families.cca.network import NafBlock, NafStack
+from cca_export.lower.exact.calibration import Observations
+from cca_export.lower.exact.convert import (
     WEIGHT_LIMIT,
     IntegerConvolution,
     Scaled,
@@ -19,9 +20,9 @@ from cca_export.exact.convert import (
     fill,
     quantise,
 )
-from cca_export.exact.gelu import REQUIRED_MARGIN, gelu_constants
-from cca_export.exact.latents import largest_latent, widest_step
-from cca_export.exact.layers import (
+from cca_export.lower.exact.gelu import REQUIRED_MARGIN, gelu_constants
+from cca_export.lower.exact.latents import largest_latent, widest_step
+from cca_export.lower.exact.layers import (
     ATTENTION,
     AVERAGE,
     EXACT_INTEGER,
@@ -37,9 +38,8 @@ from cca_export.exact.layers import (
     ExactLayerNorm,
     ExactRescale,
 )
-from cca_export.exact.modules import ExactHead, ExactNafBlock, ExactNafStack
-from cca_export.exact.normalisation import fill_inverse_deviations, mean_is_exact
-from cca_export.network import NafBlock, NafStack
+from cca_export.lower.exact.modules import ExactHead, ExactNafBlock, ExactNafStack
+from cca_export.lower.exact.normalisation import fill_inverse_deviations, mean_is_exact
 
 NORMALISED_EXPONENT = -7
 """Normalised activations are multiples of 2^-7, up to 8 standard deviations."""

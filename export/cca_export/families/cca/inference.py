@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from cca_export.architecture import (
+from cca_export.families.cca.architecture import (
     STAGES,
     Architecture,
     GroupShape,

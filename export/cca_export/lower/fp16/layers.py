@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cca_export.network import ChannelLayerNorm, NafBlock
+from cca_export.families.cca.network import ChannelLayerNorm, NafBlock
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cca_export.coding_runs import run_in_pytorch, run_prior
-from cca_export.graphs import codec_graphs
-from cca_export.network import CcaNetwork, ChannelLayerNorm, SimpleGate
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import CcaNetwork, ChannelLayerNorm, SimpleGate
 from cca_export.steps import trained_codes
 
 _OBSERVED = (nn.Conv2d, nn.ConvTranspose2d, nn.GELU, SimpleGate, ChannelLayerNorm)

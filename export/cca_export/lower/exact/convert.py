@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cca_export.exact.layers import EXACT_INTEGER, ExactConvolution, Range
+from cca_export.lower.exact.layers import EXACT_INTEGER, ExactConvolution, Range
 
 WEIGHT_LIMIT = 1023
 """Largest magnitude of an integer weight: TF32 operands hold it. Bounds often allow less."""

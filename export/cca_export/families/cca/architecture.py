@@ -1,8 +1,8 @@
 """The shape of a CCA network: every number that may differ between checkpoints.
 
 Kernel sizes, strides and the order of layers are the same in every published
-model and live in `cca_export.network`; everything counted in channels or blocks
-is here and is inferred from a checkpoint (`cca_export.inference`).
+model and live in `cca_export.families.cca.network`; everything counted in channels or blocks
+is here and is inferred from a checkpoint (`cca_export.families.cca.inference`).
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from cca_export.bundle_writer import BundleWriter
 from cca_export.coding_runs import GraphRun
-from cca_export.fp16.check import Fp16Module, compare_fp16, fp16_loss
-from cca_export.fp16.convert import fp16_network
-from cca_export.fp16.ranges import observe_ranges
-from cca_export.graphs import codec_graphs
-from cca_export.network import CcaNetwork
+from cca_export.families.cca.cut import codec_graphs
+from cca_export.families.cca.network import CcaNetwork
+from cca_export.lower.fp16.check import Fp16Module, compare_fp16, fp16_loss
+from cca_export.lower.fp16.convert import fp16_network
+from cca_export.lower.fp16.ranges import observe_ranges
 from cca_export.onnx_writer import onnx_model
 from cca_export.report import Fp16Report, GraphReport
 

@@ -1,0 +1,1 @@
+"""Families of networks: what each has of its own (docs/guide/adding-a-family.md)."""

@@ -1,0 +1,1 @@
+"""What is done to graphs on their way to a bundle: folding, exact integers, float16."""
