@@ -31,8 +31,15 @@ std::string to_text(double value, int decimals) {
 }
 
 std::string describe(const Target& target, double value) {
-    return target.kind == Target::Kind::kPsnr ? to_text(value, 2) + " dB"
-                                              : to_text(value, 0) + " bytes";
+    switch (target.kind) {
+        case Target::Kind::kPsnr:
+            return to_text(value, 2) + " dB";
+        case Target::Kind::kPayloadBytes:
+            return to_text(value, 0) + " bytes without metadata";
+        case Target::Kind::kFileBytes:
+            break;
+    }
+    return to_text(value, 0) + " bytes";
 }
 
 }  // namespace
@@ -102,7 +109,8 @@ void StepSearch::require_met() const {
     if (!meets(best)) {
         throw TargetError("the target of " + describe(target_, target_.value) +
                           " cannot be met: the nearest is " + describe(target_, best.found) +
-                          ", at quality " + to_text(quality_of_step(best.step), 1));
+                          ", at quality " + to_text(quality_of_step(best.step), 1) +
+                          ": ask for that instead");
     }
 }
 

@@ -121,15 +121,19 @@ TEST_CASE("a target out of reach names the nearest that can be had") {
         CHECK_THROWS_WITH_AS(search(target, function), why, TargetError);
     };
     refused({Kind::kFileBytes, 100}, size_of,
-            "the target of 100 bytes cannot be met: the nearest is 3783 bytes, at quality 0.4");
+            "the target of 100 bytes cannot be met: the nearest is 3783 bytes, at quality 0.4: ask "
+            "for that instead");
     refused({Kind::kFileBytes, 1e9}, size_of,
             "the target of 1000000000 bytes cannot be met: the nearest is 59112 bytes, at quality "
-            "100.0");
+            "100.0: ask for that instead");
     refused({Kind::kPsnr, 60}, psnr_of,
-            "the target of 60.00 dB cannot be met: the nearest is 42.04 dB, at quality 100.0");
+            "the target of 60.00 dB cannot be met: the nearest is 42.04 dB, at quality 100.0: ask "
+            "for that instead");
     const Function flat = [](int) { return 500.0; };
-    refused({Kind::kPayloadBytes, 510}, flat,
-            "the target of 510 bytes cannot be met: the nearest is 500 bytes, at quality 50.0");
+    refused(
+        {Kind::kPayloadBytes, 510}, flat,
+        "the target of 510 bytes without metadata cannot be met: the nearest is 500 bytes without "
+        "metadata, at quality 50.0: ask for that instead");
     CHECK(search({Kind::kPayloadBytes, 500}, flat).trials == 1);
 }
 
