@@ -140,7 +140,7 @@ def test_targets_of_size_are_met_as_a_full_search_meets_them(
     assert len(found) >= 20
     # Where neighbours are in the wrong order, the next best is found.
     assert np.mean(found) > 0.8
-    assert max(trials) <= 8
+    assert max(trials) <= 16  # lines, halves, and neighbours to both sides
     assert np.mean(trials) < 5.5
 
 
