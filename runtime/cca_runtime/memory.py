@@ -28,6 +28,10 @@ _PRIOR_BYTES = 1.05
 _PIXEL_BYTES = 12
 """What else a pixel takes: as it is padded, given to the engine, taken from it and cropped."""
 
+_TRIALS = 1.2
+"""What engines take with several trials, in what they take for one: they do not give all back
+between the runs of different graphs. Measured as the others."""
+
 _TILE = 3072
 """The tiles that are advised to those who encode large pictures in one piece."""
 
@@ -96,7 +100,7 @@ def needs_of(bundle: Bundle, work: Work, division: Division, workers: int) -> li
     """
     if division.whole:
         pixels = work.pictures * division.pixels
-        return [_coding_bytes(bundle, pixels, pixels, work.transforms)]
+        return [_engine_bytes(bundle, work, pixels, pixels)]
     kept = 0
     if work.gives_pixels:
         strips = 4 * 3 * work.width * (division.window.height + 2 * FADE)
@@ -109,14 +113,15 @@ def needs_of(bundle: Bundle, work: Work, division: Division, workers: int) -> li
         kept += _latent_bytes(bundle, division.picture)
         kept += 3 * work.width * work.height if work.gives_pixels else 0
     window, tile = division.window.around(), division.tile.around()
-    each = _coding_bytes(bundle, window, tile, 1) + _latent_bytes(bundle, division.tile)
+    each = _engine_bytes(bundle, work, window, tile) + _latent_bytes(bundle, division.tile)
     return [kept + count * each for count in range(workers, 0, -1)]
 
 
-def _coding_bytes(bundle: Bundle, window: int, tile: int, transforms: int) -> int:
-    """Of transforms on so many pixels, and of the prior."""
-    stage = _PIXEL_BYTES + transforms * _TRANSFORM_BYTES * bundle.widest_stage
-    return int(window * stage + tile * _PRIOR_BYTES * bundle.latent_channels)
+def _engine_bytes(bundle: Bundle, work: Work, window: int, tile: int) -> int:
+    """Of transforms on so many pixels, and of the prior, for one worker."""
+    stage = _PIXEL_BYTES + work.transforms * _TRANSFORM_BYTES * bundle.widest_stage
+    needed = window * stage + tile * _PRIOR_BYTES * bundle.latent_channels
+    return int(needed * (_TRIALS if work.has_trials else 1.0))
 
 
 def _latent_bytes(bundle: Bundle, part: Size) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cca_core import TILE_NONE, Encoder, StreamInfo, write_stream
+from cca_core import TILE_BY_SIZE, TILE_NONE, Encoder, StreamInfo, write_stream
 from cca_runtime import BadInputError, free_memory, memory
 from cca_runtime.codec import Codec
 from cca_runtime.division import choose_division
@@ -111,12 +111,38 @@ def test_trials_of_a_picture_in_tiles_keep_its_latents(
     def new_codec() -> Codec:
         return Codec(default_codec.bundle, default_codec.engine, tile=128, workers=1)
 
-    free[0] = least_bytes(default_codec, 384, 256, 128)
+    plain = free[0] = least_bytes(default_codec, 384, 256, 128)
     new_codec().encode(chelsea)
     with pytest.raises(BadInputError, match="encoding this picture of 384x256 takes about"):
         new_codec().encode(chelsea, target_bpp=0.5)
-    free[0] += 4 * default_codec.bundle.latent_channels * (384 // 16) * (256 // 16)
+    work = Work.encoding(384, 256, 1, reconstruct=False, has_trials=True)
+    need = min(needs_of(default_codec.bundle, work, choose_division(384, 256, 128), 1))
+    assert need >= plain + 4 * default_codec.bundle.latent_channels * (384 // 16) * (256 // 16)
+    free[0] = need - 1
+    with pytest.raises(BadInputError, match="encoding this picture of 384x256 takes about"):
+        new_codec().encode(chelsea, target_bpp=0.5)
+    free[0] = need
     new_codec().encode(chelsea, target_bpp=0.5)
+
+
+# Peaks of `cca-run encode` on 3000x2000 pixels with two workers, in megabytes; the process itself
+# has 136 of them.
+PEAKS = {
+    "plain": (False, False, 1382, 2066),
+    "bpp": (False, True, 1886, 2491),
+    "psnr": (True, True, 2759, 4594),
+    "reconstruct": (True, False, 2261, None),
+}
+
+
+@pytest.mark.parametrize("kind", PEAKS)
+def test_what_was_measured_is_asked_for(default_codec: Codec, kind: str) -> None:
+    reconstruct, has_trials, tiled, whole = PEAKS[kind]
+    work = Work.encoding(3000, 2000, 1, reconstruct=reconstruct, has_trials=has_trials)
+    for tile, peak in ((TILE_BY_SIZE, tiled), (TILE_NONE, whole)):
+        if peak is not None:
+            division = choose_division(3000, 2000, tile)
+            assert needs_of(default_codec.bundle, work, division, 2)[0] >= (peak - 136) * 10**6
 
 
 def test_pictures_that_memory_has_no_room_for_are_refused_with_what_would_do(

@@ -17,6 +17,7 @@ from cca_runtime.metrics import psnr
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
+from wrong_usage import refuse
 
 Facts = Mapping[str, Any]
 Report = Callable[..., Facts]
@@ -165,15 +166,7 @@ WRONG = [
 def test_wrong_usage_is_one_line_and_code_2(
     arguments: list[str], picture: Path, stream: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = {"picture": picture, "stream": stream}
-    with pytest.raises(SystemExit) as caught:
-        main([argument.format(**places) for argument in arguments])
-    assert caught.value.code == 2
-    output = capsys.readouterr()
-    (line,) = output.err.splitlines()
-    assert line.startswith("cca-run: error: ")
-    assert line.isprintable()
-    assert not output.out
+    refuse(arguments, {"picture": picture, "stream": stream}, capsys)
     assert not picture.with_suffix(".cca").exists()
 
 

@@ -20,6 +20,7 @@ from cca_runtime.codec import Codec
 from cca_runtime.metrics import psnr
 from numpy.typing import NDArray
 from PIL import Image
+from wrong_usage import refuse
 
 Run = Callable[..., int]
 
@@ -307,15 +308,7 @@ WRONG = [
 def test_wrong_usage_is_one_line_and_code_2(
     arguments: list[str], picture: Path, stream: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = {"picture": picture, "stream": stream}
-    with pytest.raises(SystemExit) as caught:
-        main([argument.format(**places) for argument in arguments])
-    assert caught.value.code == 2
-    output = capsys.readouterr()
-    (line,) = output.err.splitlines()
-    assert line.startswith("cca-run: error: ")
-    assert line.isprintable()
-    assert not output.out
+    refuse(arguments, {"picture": picture, "stream": stream}, capsys)
     assert not leftovers(picture.parent, "cat.png", "made.cca")
 
 
