@@ -9,7 +9,9 @@ from typing import Any
 
 _MAIN = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+# A shell's background jobs ignore SIGINT, and those of nohup SIGHUP.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 {before}
 from cca_runtime.cli import main
 sys.exit(main(sys.argv[1:]))
